@@ -1,0 +1,57 @@
+/* One entry of model_list, resolved: which provider, which address, which key, how to probe it.
+ *
+ * Part of struct conf, so immutable and shared by all processes of a generation; what changes at
+ * run time (health, outcomes) is in the shared segment at the same index.
+ */
+#ifndef HALE_DEPLOYMENT_H
+#define HALE_DEPLOYMENT_H
+
+#include "hale/hale.h"
+#include "hale/mode.h"
+
+struct conf_node;
+struct provider;
+
+/* model_info.health_check_*; -1 and NULL mean "not set". */
+struct deployment_probe {
+	enum mode mode;
+	bool disabled; /* disable_background_health_check */
+	uint32_t timeout_ms;
+	int32_t max_tokens, max_tokens_reasoning, max_tokens_non_reasoning;
+	int8_t supports_max_tokens; /* -1 unset, 0, 1 */
+	const char *model;          /* health_check_model, provider prefix included */
+	const char *prompt;         /* health_check_prompt */
+	const char *voice;
+	const struct conf_node *params, *reasoning_effort;
+};
+
+struct deployment {
+	uint32_t index; /* position in conf.deployment and in every table of the segment */
+	uint32_t group; /* position in conf.group */
+	const char *id; /* LiteLLM's formula, see deployment_id() */
+	uint64_t id_hash;
+	const char *model_name; /* public name */
+	const char *model;      /* litellm_params.model as configured */
+	const char *upstream_model; /* without the provider prefix: what the provider is asked for */
+	const struct provider *provider; /* never NULL: entries with an unknown provider are not loaded */
+	const char *api_base;   /* configured, or the provider's default; no trailing slash; NULL if none */
+	bool api_base_set;      /* configured (shown in /health) */
+	const char *api_key;    /* NULL: no Authorization header */
+	const char *api_version, *organization;
+	bool wildcard;          /* model contains '*' */
+	bool blocked;
+	double weight, rpm, tpm; /* 0: not set */
+	int32_t order;           /* INT32_MAX: not set */
+	uint32_t timeout_ms, stream_timeout_ms; /* 0: router's */
+	int32_t num_retries;     /* -1: router's */
+	struct deployment_probe probe;
+	const struct conf_node *params, *info; /* litellm_params, model_info (NULL when absent) */
+};
+
+/* LiteLLM's id: lower-case hex SHA-256 over model_name and every key and value of litellm_params in
+ * file order, values as Python prints them (docs/config.md "Deployment ids"). out: 65 bytes. Pure. */
+void deployment_id(const char *model_name, const struct conf_node *params, char out[65]);
+/* 64-bit hash of an id, for the shared table. Pure. */
+uint64_t deployment_id_hash(const char *id);
+
+#endif

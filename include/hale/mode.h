@@ -1,0 +1,33 @@
+/* The kinds of request that hale knows: what clients send, what deployments are for, what probes make. */
+#ifndef HALE_MODE_H
+#define HALE_MODE_H
+
+#include "hale/hale.h"
+
+enum mode {
+	MODE_NONE = 0, /* not configured: resolved by deployment_resolve_mode() */
+	MODE_CHAT,
+	MODE_COMPLETION,
+	MODE_EMBEDDING,
+	MODE_IMAGE_GENERATION,
+	MODE_IMAGE_EDIT,
+	MODE_AUDIO_TRANSCRIPTION,
+	MODE_AUDIO_SPEECH,
+	MODE_RERANK,
+	MODE_BATCH,
+	MODE_REALTIME,
+	MODE_OCR,
+	MODE_RESPONSES,
+	MODE_MODERATION,
+	MODE_MESSAGES, /* Anthropic's own format; in config "anthropic_messages" */
+	MODE_COUNT
+};
+
+/* The config's word ("chat"); "none" for MODE_NONE. Never NULL. */
+const char *mode_name(enum mode m);
+/* MODE_NONE when the word is unknown. */
+enum mode mode_parse(const char *word);
+/* "chat, completion, ...", for messages. */
+const char *mode_list(void);
+
+#endif

@@ -1,0 +1,37 @@
+/* What a probe sends: pure construction, shared by the prober, `hale probe` and /health (which shows
+ * the masked request of a failed probe).
+ */
+#ifndef HALE_PROBE_H
+#define HALE_PROBE_H
+
+#include "hale/hale.h"
+#include "hale/provider.h"
+
+struct arena;
+struct conf;
+struct deployment;
+
+/* How this deployment's probe departs from the configured form because the upstream refused it. */
+enum probe_adapt {
+	PROBE_ADAPT_NONE = 0,
+	PROBE_ADAPT_LARGER,       /* max_tokens 16 */
+	PROBE_ADAPT_COMPLETION,   /* max_completion_tokens 16 instead of max_tokens */
+	PROBE_ADAPT_NO_LIMIT,     /* no token limit, no extra parameters */
+	PROBE_ADAPT_COUNT
+};
+
+struct probe_request {
+	struct endpoint endpoint;
+	const char *body; /* NULL for GET */
+	size_t body_len;
+	const char *content_type;
+	enum mode mode; /* resolved, never MODE_NONE */
+	const char *model; /* as displayed in /health: health_check_model or the configured model */
+};
+
+/* Everything is allocated in a. random picks among equivalent prompts. HALE_EUNSUPPORTED: *why says which
+ * mode of which provider has no probe. Pure. */
+int probe_request_build(struct arena *a, const struct conf *c, const struct deployment *d, enum probe_adapt adapt,
+                        uint32_t random, struct probe_request *out, const char **why) HALE_MUST_USE;
+
+#endif

@@ -1,0 +1,77 @@
+/* Providers: one table of modes per provider family.
+ *
+ * A provider is a row: name, default base, default key variables, how the key is sent, and for
+ * each mode how the address is formed and whether bodies are OpenAI's form (spliced as they are)
+ * or need translation. The same row builds real requests and probes, so that a probe cannot be
+ * wrong in its own way. Everything here is pure: no I/O, no clock, no globals but const tables.
+ */
+#ifndef HALE_PROVIDER_H
+#define HALE_PROVIDER_H
+
+#include "hale/hale.h"
+#include "hale/mode.h"
+
+struct arena;
+struct deployment;
+struct json_object;
+struct strbuf;
+
+struct http_header {
+	const char *name, *value;
+};
+
+#define ENDPOINT_HEADERS_MAX 8
+
+/* Where one mode of one deployment is reached. Built once, reused for every request. */
+struct endpoint {
+	const char *method; /* "POST", "GET" */
+	const char *url;
+	struct http_header header[ENDPOINT_HEADERS_MAX]; /* static ones: credentials, versions */
+	unsigned nheader;
+};
+
+/* State of one translated stream (provider events in, OpenAI SSE out). */
+struct xlate_stream;
+
+/* Translation between OpenAI's form and the provider's. All members may be NULL for "same form". */
+struct provider_xlate {
+	/* OpenAI request -> provider request text. HALE_EINVAL: *why (static text) says what cannot be said. */
+	int (*request)(const struct deployment *d, const char *model, struct json_object *openai, struct strbuf *out,
+	               const char **why);
+	/* Whole 2xx answer -> OpenAI answer. HALE_EINVAL: not the provider's form. */
+	int (*response)(const char *model, const char *body, size_t len, struct strbuf *out);
+	/* Error answer -> message and type for the OpenAI envelope. */
+	int (*error)(int status, const char *body, size_t len, struct strbuf *message, const char **type);
+	struct xlate_stream *(*stream_new)(const char *model);
+	/* Bytes in, zero or more complete "data: ...\n\n" events out. *done: the provider said it is finished. */
+	int (*stream_feed)(struct xlate_stream *s, const char *data, size_t len, struct strbuf *out, bool *done);
+	void (*stream_free)(struct xlate_stream *s);
+};
+
+/* One cell of mode x provider. */
+struct provider_op {
+	/* Address and static headers for `model` (upstream name); allocated in a. */
+	int (*endpoint)(struct arena *a, const struct deployment *d, const char *model, bool stream, struct endpoint *out);
+	const struct provider_xlate *xlate; /* NULL: OpenAI's form both ways */
+	/* Does a 2xx body have the mode's essential member? *why: static text when not. */
+	bool (*essential)(const char *body, size_t len, const char **why);
+};
+
+struct provider {
+	const char *name; /* prefix in litellm_params.model and custom_llm_provider */
+	const char *default_base; /* NULL: api_base must be configured */
+	const char *key_env[3], *base_env[3], *version_env; /* NULL-terminated where shorter */
+	const char *default_version;
+	bool local; /* self-hosted: no key is needed */
+	const struct provider_op *op[MODE_COUNT]; /* NULL: this provider has no such mode */
+};
+
+/* By prefix; NULL when unknown. */
+const struct provider *provider_find(const char *name, size_t len);
+/* Provider of "prefix/model" or of a bare well-known name; *rest points at the upstream model inside
+ * `model`. custom (custom_llm_provider) wins when not NULL. NULL: unknown. */
+const struct provider *provider_of_model(const char *model, const char *custom, const char **rest);
+/* "openai, azure, ...", for messages. */
+const char *provider_list(void);
+
+#endif

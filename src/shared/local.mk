@@ -1,0 +1,36 @@
+noinst_LIBRARIES += src/libshared.a
+src_libshared_a_SOURCES = \
+	src/shared/arena.c \
+	src/shared/clock.c \
+	src/shared/err.c \
+	src/shared/log.c \
+	src/shared/mode.c \
+	src/shared/proc.c \
+	src/shared/strbuf.c
+noinst_HEADERS += \
+	include/hale/apierror.h \
+	include/hale/arena.h \
+	include/hale/auth.h \
+	include/hale/banned.h \
+	include/hale/clock.h \
+	include/hale/conf.h \
+	include/hale/deployment.h \
+	include/hale/err.h \
+	include/hale/hale.h \
+	include/hale/heritage.h \
+	include/hale/htable.h \
+	include/hale/htable_master.h \
+	include/hale/htable_writer.h \
+	include/hale/ipc.h \
+	include/hale/json_scan.h \
+	include/hale/log.h \
+	include/hale/mode.h \
+	include/hale/outcome.h \
+	include/hale/probe.h \
+	include/hale/proc.h \
+	include/hale/provider.h \
+	include/hale/redact.h \
+	include/hale/sdnotify.h \
+	include/hale/seqslot.h \
+	include/hale/strbuf.h \
+	include/hale/upstream.h

@@ -1,0 +1,4 @@
+# One program per stem: test_<stem>.c is a new file and one word here.
+UNIT_TESTS += tests/unit/test_strbuf
+tests_unit_test_strbuf_SOURCES = tests/unit/test_strbuf.c
+tests_unit_test_strbuf_LDADD = $(UNIT_LDADD)
