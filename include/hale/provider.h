@@ -68,8 +68,10 @@ struct provider {
 
 /* By prefix; NULL when unknown. */
 const struct provider *provider_find(const char *name, size_t len);
+/* Rows in table order, NULL after the last. */
+const struct provider *provider_at(unsigned i);
 /* Provider of "prefix/model" or of a bare well-known name; *rest points at the upstream model inside
- * `model`. custom (custom_llm_provider) wins when not NULL. NULL: unknown. */
+ * `model` (and may be empty). custom (custom_llm_provider) wins when not NULL. NULL: unknown. */
 const struct provider *provider_of_model(const char *model, const char *custom, const char **rest);
 /* "openai, azure, ...", for messages. */
 const char *provider_list(void);

@@ -6,6 +6,7 @@ src_libshared_a_SOURCES = \
 	src/shared/log.c \
 	src/shared/mode.c \
 	src/shared/proc.c \
+	src/shared/provider.c \
 	src/shared/strbuf.c
 noinst_HEADERS += \
 	include/hale/apierror.h \
