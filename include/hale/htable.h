@@ -103,9 +103,12 @@ struct htable *htable_create(const struct conf *c, unsigned nworkers, const stru
                              const struct conf *old_conf);
 /* Unmaps. NULL allowed. */
 void htable_freep(struct htable **t);
-/* Turns the health part of this process's view read-only: worker w keeps only its own lines writable;
- * w < 0: everything becomes read-only. After the fork. */
-int htable_protect(struct htable *t, int w);
+/* Turns this process's view read-only except for its own lines: worker w >= 0 keeps its outcomes and counters,
+ * HTABLE_PROBER the health part, HTABLE_NOBODY nothing. A stray store then kills the culprit, not the table.
+ * After the fork, once. 0; HALE_ESYS; HALE_EINVAL: the header is not ours. */
+#define HTABLE_NOBODY (-1)
+#define HTABLE_PROBER (-2)
+int htable_protect(struct htable *t, int w) HALE_MUST_USE;
 
 /* Consistent copy of slot i. false: the writer was busy HTABLE_TRIES times, *out is this process's last
  * good copy (state UNKNOWN when there is none). Never blocks. Any process. */

@@ -20,11 +20,11 @@ enum outcome_class {
 };
 const char *outcome_name(enum outcome_class c);
 
-#define OUTCOME_BUCKETS 12 /* latency histogram: upper bounds 1 ms * 4^k, the last one unbounded */
+#define OUTCOME_BUCKETS 11 /* latency histogram: upper bounds 1 ms * 4^k (1 ms .. 262 s), the last one unbounded */
 
 struct outcome_view {
 	uint64_t count[OUTCOME_COUNT];
-	uint64_t latency[OUTCOME_BUCKETS];
+	uint64_t latency[OUTCOME_BUCKETS]; /* each worker's part counts modulo 2^32 */
 	uint64_t last_ok_ns, last_fail_ns; /* monotonic, 0: never */
 	uint32_t inflight;
 };
@@ -66,5 +66,7 @@ void counter_add(struct htable *t, unsigned w, enum counter c, int64_t by);
 /* Reader side: sums over all workers (w < 0) or one. */
 void outcome_read(const struct htable *t, int w, uint32_t i, struct outcome_view *out);
 uint64_t counter_read(const struct htable *t, int w, enum counter c);
+/* In-flight requests of deployment i over all workers: the part of outcome_read() that routing needs. */
+uint32_t outcome_inflight(const struct htable *t, uint32_t i);
 
 #endif

@@ -34,28 +34,40 @@ struct seqslot {
 #ifndef MO_SEQ_BEGIN_LD
 #define MO_SEQ_BEGIN_LD memory_order_acquire
 #endif
-/* Also adopts the odd value left by a writer that died: it only has to become even again. */
+/* The primitive over n words. Also adopts the odd value left by a writer that died: it only has to become even
+ * again. */
 static inline void
-seqslot_write(struct seqslot *s, const uint64_t v[SEQSLOT_WORDS])
+seqslot_write_words(_Atomic uint64_t *seq, _Atomic uint64_t *w, const uint64_t *v, unsigned n)
 {
-	uint64_t q = atomic_load_explicit(&s->seq, memory_order_relaxed) | 1;	/* odd; adopt if already odd */
+	uint64_t q = atomic_load_explicit(seq, memory_order_relaxed) | 1; /* odd; adopt if already odd */
 
-	atomic_store_explicit(&s->seq, q, memory_order_relaxed);
-	for (int i = 0; i < SEQSLOT_WORDS; i++)
-		atomic_store_explicit(&s->w[i], v[i], MO_DATA_ST);
-	atomic_store_explicit(&s->seq, q + 1, MO_SEQ_END);
+	atomic_store_explicit(seq, q, memory_order_relaxed);
+	for (unsigned i = 0; i < n; i++)
+		atomic_store_explicit(&w[i], v[i], MO_DATA_ST);
+	atomic_store_explicit(seq, q + 1, MO_SEQ_END);
 }
-/* One attempt. True: v[] is one publication. False: writer active; caller retries or keeps its last copy. */
+/* One attempt. True: v[] is one publication. False: writer active; v[] is rubbish that must not be looked at; the
+ * caller retries or keeps its last copy. */
 static inline bool
-seqslot_try_read(const struct seqslot *s, uint64_t v[SEQSLOT_WORDS])
+seqslot_try_read_words(const _Atomic uint64_t *seq, const _Atomic uint64_t *w, uint64_t *v, unsigned n)
 {
-	uint64_t q = atomic_load_explicit(&s->seq, MO_SEQ_BEGIN_LD);
+	uint64_t q = atomic_load_explicit(seq, MO_SEQ_BEGIN_LD);
 
 	if (q & 1)
 		return false;
-	for (int i = 0; i < SEQSLOT_WORDS; i++)
-		v[i] = atomic_load_explicit(&s->w[i], MO_DATA_LD);
-	return atomic_load_explicit(&s->seq, memory_order_relaxed) == q;
+	for (unsigned i = 0; i < n; i++)
+		v[i] = atomic_load_explicit(&w[i], MO_DATA_LD);
+	return atomic_load_explicit(seq, memory_order_relaxed) == q;
+}
+static inline void
+seqslot_write(struct seqslot *s, const uint64_t v[SEQSLOT_WORDS])
+{
+	seqslot_write_words(&s->seq, s->w, v, SEQSLOT_WORDS);
+}
+static inline bool
+seqslot_try_read(const struct seqslot *s, uint64_t v[SEQSLOT_WORDS])
+{
+	return seqslot_try_read_words(&s->seq, s->w, v, SEQSLOT_WORDS);
 }
 
 #endif

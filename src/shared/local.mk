@@ -3,8 +3,12 @@ src_libshared_a_SOURCES = \
 	src/shared/arena.c \
 	src/shared/clock.c \
 	src/shared/err.c \
+	src/shared/htable.c \
+	src/shared/htable_master.c \
+	src/shared/htable_writer.c \
 	src/shared/log.c \
 	src/shared/mode.c \
+	src/shared/outcome.c \
 	src/shared/proc.c \
 	src/shared/provider.c \
 	src/shared/strbuf.c
@@ -34,4 +38,5 @@ noinst_HEADERS += \
 	include/hale/sdnotify.h \
 	include/hale/seqslot.h \
 	include/hale/strbuf.h \
-	include/hale/upstream.h
+	include/hale/upstream.h \
+	src/shared/htable_layout.h
