@@ -13,9 +13,11 @@ struct classify_input {
 	enum upstream_error error;
 	enum upstream_phase phase;
 	int status;
-	const char *retry_after; /* header value or NULL */
+	const char *retry_after, *retry_after_ms; /* header values or NULL */
+	const char *ratelimit_reset;              /* x-ratelimit-reset or its -requests / -tokens form, or NULL */
 	const char *body;
 	size_t body_len;
+	bool body_cut; /* the answer was longer than what is kept: body is a prefix */
 	uint64_t now_ns, now_real_ns;
 	enum probe_adapt adapt; /* the form that was sent */
 };
@@ -23,15 +25,13 @@ struct classify_input {
 struct classify_result {
 	enum health_reason reason;
 	bool ok;                /* counts as a success */
-	int exception_status;   /* what /health shows: 408 for timeouts, 500 when there was no status */
+	int status;             /* the input's, or the one that a 200 body reports inside; 0: none arrived */
+	int exception_status;   /* what /health shows: 408 for timeouts, 500 when there was no status, 0 when ok */
 	uint64_t until_ns;      /* rate limited until; 0: not said */
 	enum probe_adapt next;  /* for REASON_BAD_PROBE: the form to try; equal to adapt when none is left */
-	const char *text;       /* static summary when the body has no message, e.g. "Timeout exceeded" */
+	const char *text;       /* static summary when the body has no message, e.g. "Timeout exceeded"; "" when ok */
 };
 
 void prober_classify(const struct classify_input *in, struct classify_result *out);
-/* The provider's own words inside an error body ("error.message", "message", "detail" ...), or NULL; written
- * into buf. Pure. */
-const char *prober_classify_message(const char *body, size_t len, char *buf, size_t size);
 
 #endif

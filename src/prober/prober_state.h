@@ -6,7 +6,8 @@
 
 struct prober_result {
 	enum health_reason reason;
-	bool ok, neutral; /* neutral: shown, does not change the state (bad_probe, ignored transients) */
+	/* neutral: shown, but no evidence against the deployment (bad_probe, no_probe, ignored transients) */
+	bool ok, neutral;
 	uint8_t phase, adapt;
 	uint16_t http_status;
 	uint32_t latency_us, cost_tokens;
@@ -14,11 +15,11 @@ struct prober_result {
 };
 
 struct prober_thresholds {
-	uint32_t rise, fall;
-	uint64_t interval_ns, fast_ns, down_ns; /* fast, down: 0 = interval */
+	uint32_t rise, fall;                    /* 1..255; 0 counts as 1 */
+	uint64_t interval_ns, fast_ns, down_ns; /* interval 0: not scheduled; fast, down: 0 = interval */
 };
 
-/* Fills every field of *new except next_ns' jitter; next_ns = now + the interval that fits the new state. */
+/* Fills every field of *new; next_ns = now + the interval that fits the new state, without jitter. */
 void prober_state_next(const struct htable_view *old, const struct prober_result *r, const struct prober_thresholds *t,
                        uint64_t now_ns, struct htable_view *new);
 
