@@ -11,6 +11,7 @@ src_libshared_a_SOURCES = \
 	src/shared/outcome.c \
 	src/shared/proc.c \
 	src/shared/provider.c \
+	src/shared/sdnotify.c \
 	src/shared/strbuf.c
 noinst_HEADERS += \
 	include/hale/apierror.h \

@@ -26,3 +26,6 @@ UNIT_TESTS += tests/unit/test_prober_state
 tests_unit_test_prober_state_SOURCES = tests/unit/test_prober_state.c
 tests_unit_test_prober_state_CPPFLAGS = $(PROBER_CPPFLAGS)
 tests_unit_test_prober_state_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/test_sdnotify
+tests_unit_test_sdnotify_SOURCES = tests/unit/test_sdnotify.c
+tests_unit_test_sdnotify_LDADD = $(UNIT_LDADD)
