@@ -26,6 +26,7 @@ struct probe_request {
 	size_t body_len;
 	const char *content_type;
 	enum mode mode; /* resolved, never MODE_NONE */
+	const struct provider_op *op; /* the cell that built it: judges the answer (essential) */
 	const char *model; /* as displayed in /health: health_check_model or the configured model */
 };
 
