@@ -6,6 +6,7 @@ src_libshared_a_SOURCES = \
 	src/shared/htable.c \
 	src/shared/htable_master.c \
 	src/shared/htable_writer.c \
+	src/shared/json_scan.c \
 	src/shared/log.c \
 	src/shared/mode.c \
 	src/shared/outcome.c \

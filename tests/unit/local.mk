@@ -35,3 +35,11 @@ tests_unit_test_master_listen_LDADD = $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/test_sdnotify
 tests_unit_test_sdnotify_SOURCES = tests/unit/test_sdnotify.c
 tests_unit_test_sdnotify_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/test_json_scan
+tests_unit_test_json_scan_SOURCES = tests/unit/test_json_scan.c
+tests_unit_test_json_scan_LDADD = $(UNIT_LDADD)
+# The same tests over the form for machines without SSE2.
+UNIT_TESTS += tests/unit/test_json_scan_portable
+tests_unit_test_json_scan_portable_SOURCES = tests/unit/test_json_scan.c src/shared/json_scan.c
+tests_unit_test_json_scan_portable_CPPFLAGS = $(AM_CPPFLAGS) -DHALE_JSON_PORTABLE
+tests_unit_test_json_scan_portable_LDADD = $(UNIT_LDADD)

@@ -1,0 +1,672 @@
+/* JSON scanner for the request path: validates, finds top-level members, builds nothing.
+ *
+ * Requests are mostly long strings, so the one hot loop is json_scan_plain(): it runs over string bytes
+ * that need no look (no quote, no backslash, no control character, ASCII), 64 at a time with SSE2, 8 at
+ * a time elsewhere. Everything else is a plain recursive-descent grammar without the recursion: the kinds
+ * of open brackets are bits of a stack of fixed size, so hostile nesting costs nothing.
+ *
+ * The text needs no terminating NUL; every read is checked against the end.
+ */
+#include "hale/hale.h"
+
+#include "hale/json_scan.h"
+
+#include <strings.h>
+#include <sys/uio.h>
+
+#include "hale/err.h"
+
+#if defined(__SSE2__) && !defined(HALE_JSON_PORTABLE)
+#define JSON_SCAN_SSE2
+#include <emmintrin.h>
+#endif
+
+/* Longest name that is looked for, unescaped, with its NUL. */
+#define JSON_KEY_BYTES 64
+
+struct json_cursor {
+	const unsigned char *p, *end;
+	const char *why;
+	int error;
+};
+
+static bool
+json_scan_fail(struct json_cursor *c, const char *why)
+{
+	c->why = why;
+	c->error = HALE_EINVAL;
+	return false;
+}
+
+#ifdef JSON_SCAN_SSE2
+/* Signed compare: control characters and, being negative, everything outside ASCII are "less than space". */
+static inline __m128i
+json_scan_special(const unsigned char *p)
+{
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+	__m128i stop = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+
+	return _mm_or_si128(stop, _mm_cmplt_epi8(v, _mm_set1_epi8(0x20)));
+}
+#else
+/* Not zero when one of 8 bytes is special (the classic word tricks; a borrow can only add false alarms). */
+static inline uint64_t
+json_scan_special(const unsigned char *p)
+{
+	const uint64_t one = UINT64_C(0x0101010101010101), high = one << 7;
+	uint64_t v, quote, slash;
+
+	memcpy(&v, p, sizeof(v));
+	quote = v ^ one * '"';
+	slash = v ^ one * '\\';
+	return ((v - one * 0x20) | v | ((quote - one) & ~quote) | ((slash - one) & ~slash)) & high;
+}
+#endif
+
+static inline bool
+json_scan_is_plain(unsigned char ch)
+{
+	return ch >= 0x20 && ch < 0x80 && ch != '"' && ch != '\\';
+}
+
+/* First byte at or after p that is not plain; end when there is none. */
+static inline const unsigned char *
+json_scan_plain(const unsigned char *p, const unsigned char *end)
+{
+#ifdef JSON_SCAN_SSE2
+	for (; end - p >= 16; p += 16) {
+		int mask;
+
+		while (end - p >= 64) {
+			__m128i a = _mm_or_si128(json_scan_special(p), json_scan_special(p + 16));
+			__m128i b = _mm_or_si128(json_scan_special(p + 32), json_scan_special(p + 48));
+
+			if (_mm_movemask_epi8(_mm_or_si128(a, b)))
+				break;
+			p += 64;
+		}
+		if (end - p < 16)
+			break;
+		mask = _mm_movemask_epi8(json_scan_special(p));
+		if (mask)
+			return p + __builtin_ctz((unsigned)mask);
+	}
+#else
+	while (end - p >= 8 && !json_scan_special(p))
+		p += 8;
+#endif
+	while (p < end && json_scan_is_plain(*p))
+		p++;
+	return p;
+}
+
+/* Length of the UTF-8 sequence at p: no overlong forms, no surrogates, up to U+10FFFF. 0: invalid. */
+static inline size_t
+json_scan_utf8(const unsigned char *p, const unsigned char *end)
+{
+	size_t left = (size_t)(end - p);
+
+	if (p[0] >= 0xc2 && p[0] < 0xe0)
+		return left >= 2 && (p[1] & 0xc0) == 0x80 ? 2 : 0;
+	if ((p[0] & 0xf0) == 0xe0) {
+		if (left < 3 || (p[1] & 0xc0) != 0x80 || (p[2] & 0xc0) != 0x80)
+			return 0;
+		return (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ? 0 : 3;
+	}
+	if (p[0] < 0xf0 || p[0] > 0xf4 || left < 4)
+		return 0;
+	if ((p[1] & 0xc0) != 0x80 || (p[2] & 0xc0) != 0x80 || (p[3] & 0xc0) != 0x80)
+		return 0;
+	return (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f) ? 0 : 4;
+}
+
+static int
+json_scan_hex(unsigned char ch)
+{
+	if (ch >= '0' && ch <= '9')
+		return ch - '0';
+	ch |= 0x20;
+	return ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
+}
+
+/* Four hex digits; -1 when they are not. */
+static int
+json_scan_hex4(const unsigned char *p, const unsigned char *end)
+{
+	int v = 0;
+
+	if (end - p < 4)
+		return -1;
+	for (int i = 0; i < 4; i++) {
+		int d = json_scan_hex(p[i]);
+
+		if (d < 0)
+			return -1;
+		v = v << 4 | d;
+	}
+	return v;
+}
+
+/* At the backslash. */
+static bool
+json_scan_escape(struct json_cursor *c)
+{
+	if (c->end - c->p < 2)
+		return json_scan_fail(c, "unterminated string");
+	switch (c->p[1]) {
+	case '"':
+	case '\\':
+	case '/':
+	case 'b':
+	case 'f':
+	case 'n':
+	case 'r':
+	case 't':
+		c->p += 2;
+		return true;
+	case 'u':
+		if (json_scan_hex4(c->p + 2, c->end) < 0)
+			return json_scan_fail(c, "bad \\u escape in a string");
+		c->p += 6;
+		return true;
+	default:
+		return json_scan_fail(c, "bad escape in a string");
+	}
+}
+
+/* At the opening quote; leaves the cursor behind the closing one. */
+static bool
+json_scan_string(struct json_cursor *c, bool *escaped)
+{
+	size_t n;
+
+	c->p++;
+	for (;;) {
+		c->p = json_scan_plain(c->p, c->end);
+		if (c->p == c->end)
+			return json_scan_fail(c, "unterminated string");
+		if (*c->p == '"') {
+			c->p++;
+			return true;
+		}
+		if (*c->p == '\\') {
+			*escaped = true;
+			if (!json_scan_escape(c))
+				return false;
+			continue;
+		}
+		if (*c->p < 0x20)
+			return json_scan_fail(c, "control character in a string");
+		/* Text outside ASCII comes in runs. */
+		while (c->p < c->end && *c->p >= 0x80) {
+			n = json_scan_utf8(c->p, c->end);
+			if (n == 0)
+				return json_scan_fail(c, "invalid UTF-8");
+			c->p += n;
+		}
+	}
+}
+
+static inline void
+json_scan_space(struct json_cursor *c)
+{
+	while (c->p < c->end && (*c->p == ' ' || *c->p == '\n' || *c->p == '\t' || *c->p == '\r'))
+		c->p++;
+}
+
+static bool
+json_scan_digits(struct json_cursor *c)
+{
+	const unsigned char *from = c->p;
+
+	while (c->p < c->end && *c->p >= '0' && *c->p <= '9')
+		c->p++;
+	return c->p > from || json_scan_fail(c, "bad number");
+}
+
+static bool
+json_scan_number(struct json_cursor *c)
+{
+	const unsigned char *digits;
+
+	if (*c->p == '-')
+		c->p++;
+	digits = c->p;
+	if (!json_scan_digits(c))
+		return false;
+	if (*digits == '0' && c->p - digits > 1)
+		return json_scan_fail(c, "bad number");
+	if (c->p < c->end && *c->p == '.') {
+		c->p++;
+		if (!json_scan_digits(c))
+			return false;
+	}
+	if (c->p < c->end && (*c->p | 0x20) == 'e') {
+		c->p++;
+		if (c->p < c->end && (*c->p == '+' || *c->p == '-'))
+			c->p++;
+		return json_scan_digits(c);
+	}
+	return true;
+}
+
+static bool
+json_scan_word(struct json_cursor *c, const char *word, size_t len)
+{
+	if ((size_t)(c->end - c->p) < len || memcmp(c->p, word, len) != 0)
+		return json_scan_fail(c, "unexpected text where a value must be");
+	c->p += len;
+	return true;
+}
+
+/* A value that is no array or object. */
+static bool
+json_scan_scalar(struct json_cursor *c)
+{
+	bool escaped;
+
+	switch (*c->p) {
+	case '"':
+		return json_scan_string(c, &escaped);
+	case 't':
+		return json_scan_word(c, "true", 4);
+	case 'f':
+		return json_scan_word(c, "false", 5);
+	case 'n':
+		return json_scan_word(c, "null", 4);
+	case '-':
+	case '0' ... '9':
+		return json_scan_number(c);
+	default:
+		return json_scan_fail(c, "unexpected text where a value must be");
+	}
+}
+
+/* `"name" :` and the space around it. */
+static bool
+json_scan_name(struct json_cursor *c, bool *escaped)
+{
+	if (c->p == c->end || *c->p != '"')
+		return json_scan_fail(c, "a member name in quotes is missing");
+	if (!json_scan_string(c, escaped))
+		return false;
+	json_scan_space(c);
+	if (c->p == c->end || *c->p != ':')
+		return json_scan_fail(c, "':' is missing after a member name");
+	c->p++;
+	json_scan_space(c);
+	return true;
+}
+
+/* Kinds of the open brackets: bit set for an object. */
+struct json_stack {
+	uint64_t bit[JSON_DEPTH_MAX / 64];
+	unsigned depth, max;
+};
+
+static inline bool
+json_stack_is_object(const struct json_stack *s)
+{
+	return s->bit[(s->depth - 1) / 64] >> (s->depth - 1) % 64 & 1;
+}
+
+static bool
+json_stack_push(struct json_stack *s, struct json_cursor *c, bool object)
+{
+	uint64_t mask = UINT64_C(1) << s->depth % 64;
+
+	if (s->depth >= s->max) {
+		c->why = "nested too deeply";
+		c->error = HALE_ELIMIT;
+		return false;
+	}
+	if (object)
+		s->bit[s->depth / 64] |= mask;
+	else
+		s->bit[s->depth / 64] &= ~mask;
+	s->depth++;
+	c->p++;
+	json_scan_space(c);
+	return true;
+}
+
+/* After a value inside the innermost bracket: closes brackets as long as they end here, then stands before
+ * the next value. *more is false when the outermost one was closed. */
+static bool
+json_scan_next(struct json_cursor *c, struct json_stack *s, bool *more)
+{
+	bool escaped;
+
+	while (s->depth) {
+		bool object = json_stack_is_object(s);
+
+		json_scan_space(c);
+		if (c->p == c->end)
+			return json_scan_fail(c, "the text ends inside an array or object");
+		if (*c->p == ',') {
+			c->p++;
+			json_scan_space(c);
+			*more = true;
+			return !object || json_scan_name(c, &escaped);
+		}
+		if (*c->p != (object ? '}' : ']'))
+			return json_scan_fail(c, object ? "',' or '}' is missing" : "',' or ']' is missing");
+		c->p++;
+		s->depth--;
+	}
+	*more = false;
+	return true;
+}
+
+/* One value of any kind; the cursor ends directly behind it. */
+static bool
+json_scan_value(struct json_cursor *c, unsigned depth_max)
+{
+	struct json_stack s;
+	bool more = true, escaped;
+
+	s.depth = 0;
+	s.max = depth_max;
+	while (more) {
+		bool object;
+
+		if (c->p == c->end)
+			return json_scan_fail(c, "the text ends where a value must be");
+		if (*c->p != '{' && *c->p != '[') {
+			if (!json_scan_scalar(c))
+				return false;
+		} else {
+			object = *c->p == '{';
+			if (!json_stack_push(&s, c, object))
+				return false;
+			if (c->p < c->end && *c->p == (object ? '}' : ']')) {
+				c->p++;
+				s.depth--;
+			} else {
+				if (object && !json_scan_name(c, &escaped))
+					return false;
+				continue;
+			}
+		}
+		if (!json_scan_next(c, &s, &more))
+			return false;
+	}
+	return true;
+}
+
+/* Does the name token say one of the wanted names? Sets *found or leaves it NULL. */
+static bool
+json_scan_match(struct json_cursor *c, const char *token, size_t len, bool escaped, struct json_want *want,
+                unsigned nwant, struct json_want **found)
+{
+	char buf[JSON_KEY_BYTES];
+	const char *name = token + 1;
+	size_t n = len - 2;
+
+	*found = NULL;
+	if (escaped) {
+		int rc = json_unescape(token, len, buf, sizeof(buf));
+
+		if (rc == HALE_ERANGE)
+			return true; /* longer than every name that is looked for */
+		if (rc)
+			return json_scan_fail(c, "U+0000 or a lone surrogate in a member name");
+		name = buf;
+		n = strlen(buf);
+	}
+	for (unsigned i = 0; i < nwant; i++) {
+		if (strlen(want[i].key) != n)
+			continue;
+		if (memcmp(want[i].key, name, n) == 0) {
+			*found = &want[i];
+			return !want[i].value.len || json_scan_fail(c, "duplicate member");
+		}
+		if (want[i].any_case && strncasecmp(want[i].key, name, n) == 0)
+			return json_scan_fail(c, "a member name differs from the expected one only in letter case");
+	}
+	return true;
+}
+
+/* The members of the top-level object, cursor at its first byte. */
+static bool
+json_scan_object(struct json_cursor *c, unsigned depth_max, struct json_want *want, unsigned nwant)
+{
+	const unsigned char *base = c->p;
+
+	json_scan_space(c);
+	if (c->p == c->end || *c->p != '{')
+		return json_scan_fail(c, c->p == c->end ? "empty text" : "the top level is not an object");
+	c->p++;
+	json_scan_space(c);
+	if (c->p < c->end && *c->p == '}') {
+		c->p++;
+		return true;
+	}
+	for (;;) {
+		const unsigned char *name = c->p, *value;
+		struct json_want *found;
+		bool escaped = false;
+
+		if (c->p == c->end || *c->p != '"')
+			return json_scan_fail(c, "a member name in quotes is missing");
+		if (!json_scan_string(c, &escaped) ||
+		    !json_scan_match(c, (const char *)name, (size_t)(c->p - name), escaped, want, nwant, &found))
+			return false;
+		json_scan_space(c);
+		if (c->p == c->end || *c->p != ':')
+			return json_scan_fail(c, "':' is missing after a member name");
+		c->p++;
+		json_scan_space(c);
+		value = c->p;
+		if (!json_scan_value(c, depth_max - 1))
+			return false;
+		if (found)
+			found->value = (struct json_span){(size_t)(value - base), (size_t)(c->p - value)};
+		json_scan_space(c);
+		if (c->p < c->end && *c->p == '}') {
+			c->p++;
+			return true;
+		}
+		if (c->p == c->end || *c->p != ',')
+			return json_scan_fail(c, c->p == c->end ? "the text ends inside an array or object"
+			                                        : "',' or '}' is missing");
+		c->p++;
+		json_scan_space(c);
+	}
+}
+
+int
+json_members(const char *text, size_t len, unsigned depth_max, struct json_want *want, unsigned nwant,
+             const char **why, size_t *at)
+{
+	const unsigned char *base = (const unsigned char *)text;
+	struct json_cursor c = {.p = base, .end = base + len};
+
+	for (unsigned i = 0; i < nwant; i++)
+		want[i].value = (struct json_span){0, 0};
+	if (depth_max > JSON_DEPTH_MAX)
+		depth_max = JSON_DEPTH_MAX;
+	if (depth_max == 0)
+		depth_max = 1;
+	if (json_scan_object(&c, depth_max, want, nwant)) {
+		json_scan_space(&c);
+		if (c.p == c.end)
+			return 0;
+		json_scan_fail(&c, "text after the end of the object");
+	}
+	*why = c.why;
+	*at = (size_t)(c.p - base);
+	return c.error;
+}
+
+enum { SCAN_MODEL, SCAN_STREAM, SCAN_STREAM_OPTIONS, SCAN_MESSAGES, SCAN_INPUT, SCAN_PROMPT, SCAN_MAX_TOKENS,
+       SCAN_MAX_COMPLETION_TOKENS, SCAN_COUNT };
+
+int
+json_scan(const char *text, size_t len, unsigned depth_max, struct json_scan *out, const char **why, size_t *at)
+{
+	/* A parser that ignores case, behind us, would take "Model" for the model that we did not see. */
+	struct json_want want[SCAN_COUNT] = {
+		[SCAN_MODEL] = {.key = "model", .any_case = true},
+		[SCAN_STREAM] = {.key = "stream"},
+		[SCAN_STREAM_OPTIONS] = {.key = "stream_options"},
+		[SCAN_MESSAGES] = {.key = "messages"},
+		[SCAN_INPUT] = {.key = "input"},
+		[SCAN_PROMPT] = {.key = "prompt"},
+		[SCAN_MAX_TOKENS] = {.key = "max_tokens"},
+		[SCAN_MAX_COMPLETION_TOKENS] = {.key = "max_completion_tokens"},
+	};
+	const struct json_span *model = &want[SCAN_MODEL].value, *stream = &want[SCAN_STREAM].value;
+	int rc = json_members(text, len, depth_max, want, SCAN_COUNT, why, at);
+
+	*out = (struct json_scan){0};
+	if (rc)
+		return rc;
+	if (model->len && text[model->start] != '"') {
+		*why = "model must be a string";
+		*at = model->start;
+		return HALE_EINVAL;
+	}
+	/* Peers disagree on what 1 or "true" mean here, so they are not let through. */
+	if (stream->len && !strchr("tfn", text[stream->start])) {
+		*why = "stream must be true or false";
+		*at = stream->start;
+		return HALE_EINVAL;
+	}
+	*out = (struct json_scan){
+		.model = *model,
+		.model_escaped = model->len && memchr(text + model->start, '\\', model->len),
+		.stream = stream->len && text[stream->start] == 't',
+		.stream_options = want[SCAN_STREAM_OPTIONS].value,
+		.messages = want[SCAN_MESSAGES].value,
+		.input = want[SCAN_INPUT].value,
+		.prompt = want[SCAN_PROMPT].value,
+		.has_max_tokens = want[SCAN_MAX_TOKENS].value.len || want[SCAN_MAX_COMPLETION_TOKENS].value.len,
+	};
+	return 0;
+}
+
+bool
+json_first(const char *text, size_t len, struct json_span *out)
+{
+	const unsigned char *base = (const unsigned char *)text;
+	struct json_cursor c = {.p = base, .end = base + len};
+	const unsigned char *from;
+
+	if (len < 2 || text[0] != '[')
+		return false;
+	c.p++;
+	json_scan_space(&c);
+	from = c.p;
+	if (c.p == c.end || *c.p == ']' || !json_scan_value(&c, JSON_DEPTH_MAX))
+		return false;
+	*out = (struct json_span){(size_t)(from - base), (size_t)(c.p - from)};
+	return true;
+}
+
+static size_t
+json_unescape_put(uint32_t cp, char out[4])
+{
+	if (cp < 0x80) {
+		out[0] = (char)cp;
+		return 1;
+	}
+	if (cp < 0x800) {
+		out[0] = (char)(0xc0 | cp >> 6);
+		out[1] = (char)(0x80 | (cp & 0x3f));
+		return 2;
+	}
+	if (cp < 0x10000) {
+		out[0] = (char)(0xe0 | cp >> 12);
+		out[1] = (char)(0x80 | (cp >> 6 & 0x3f));
+		out[2] = (char)(0x80 | (cp & 0x3f));
+		return 3;
+	}
+	out[0] = (char)(0xf0 | cp >> 18);
+	out[1] = (char)(0x80 | (cp >> 12 & 0x3f));
+	out[2] = (char)(0x80 | (cp >> 6 & 0x3f));
+	out[3] = (char)(0x80 | (cp & 0x3f));
+	return 4;
+}
+
+/* At the backslash of one escape; returns bytes taken, 0 when it is bad. A pair of surrogates is one escape. */
+static size_t
+json_unescape_one(const unsigned char *p, const unsigned char *end, uint32_t *cp)
+{
+	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+	const char *at;
+	int v, low;
+
+	if (end - p < 2)
+		return 0;
+	if (p[1] != 'u') {
+		at = p[1] ? strchr(from, p[1]) : NULL;
+		*cp = at ? (uint32_t)to[at - from] : 0;
+		return at ? 2 : 0;
+	}
+	v = json_scan_hex4(p + 2, end);
+	if (v <= 0 || (v >= 0xdc00 && v <= 0xdfff))
+		return 0;
+	*cp = (uint32_t)v;
+	if (v < 0xd800 || v > 0xdbff)
+		return 6;
+	low = end - p >= 12 && p[6] == '\\' && p[7] == 'u' ? json_scan_hex4(p + 8, end) : -1;
+	if (low < 0xdc00 || low > 0xdfff)
+		return 0;
+	*cp = 0x10000 + (((uint32_t)v - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
+	return 12;
+}
+
+int
+json_unescape(const char *token, size_t len, char *buf, size_t size)
+{
+	const unsigned char *p = (const unsigned char *)token, *end = p + len;
+	size_t used = 0;
+	bool fits = size > 0;
+
+	if (len < 2 || token[0] != '"' || token[len - 1] != '"')
+		return HALE_EINVAL;
+	p++;
+	end--;
+	/* Goes to the end even when the buffer is full: a bad escape is always reported as one. */
+	while (p < end) {
+		char utf8[4];
+		uint32_t cp = *p;
+		size_t n = 1, taken = 1;
+
+		utf8[0] = (char)*p;
+		if (*p == '\\') {
+			taken = json_unescape_one(p, end, &cp);
+			if (taken == 0)
+				return HALE_EINVAL;
+			n = json_unescape_put(cp, utf8);
+		} else if (*p == '"' || *p < 0x20) {
+			return HALE_EINVAL;
+		}
+		fits = fits && n < size - used;
+		if (fits) {
+			memcpy(buf + used, utf8, n);
+			used += n;
+		}
+		p += taken;
+	}
+	if (!fits)
+		return HALE_ERANGE;
+	buf[used] = '\0';
+	return 0;
+}
+
+int
+json_splice(const char *text, size_t len, const struct json_scan *scan, const char *token, size_t token_len,
+            struct iovec *iov)
+{
+	size_t tail = scan->model.start + scan->model.len;
+
+	if (!scan->model.len)
+		return HALE_ENOENT;
+	/* iovec has no const; nobody writes through it. */
+	iov[0] = (struct iovec){(void *)(uintptr_t)text, scan->model.start};
+	iov[1] = (struct iovec){(void *)(uintptr_t)token, token_len};
+	iov[2] = (struct iovec){(void *)(uintptr_t)(text + tail), len - tail};
+	return 0;
+}
