@@ -7,7 +7,7 @@
 struct strbuf;
 
 /* {"error":{"message","type","param","code"}}; NULL param gives null. code is a string, the status as text
- * when NULL. */
+ * when NULL. NULL type: apierror_type(status). */
 void apierror_openai(struct strbuf *out, int status, const char *message, const char *type, const char *param,
                      const char *code);
 /* OpenAI's type word for a status: "invalid_request_error", "rate_limit_error", "server_error" ... */

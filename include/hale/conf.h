@@ -12,6 +12,7 @@
 
 struct arena;
 struct deployment;
+struct redact_set;
 
 enum conf_kind { CONF_NULL, CONF_BOOL, CONF_INT, CONF_FLOAT, CONF_STRING, CONF_LIST, CONF_MAP };
 
@@ -116,6 +117,7 @@ struct conf {
 	uint32_t ndeployment;
 	const struct conf_group *group; /* in order of first appearance */
 	uint32_t ngroup;
+	const struct redact_set *secrets; /* redact_set_build(), the last step of loading */
 };
 
 /* Reads, checks and resolves `path` (NULL: the embedded default). On success *out is the caller's

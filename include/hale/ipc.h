@@ -31,7 +31,8 @@ struct ipc_msg {
 
 /* fd[0] and fd[1] non-blocking, close-on-exec. 0 or HALE_ESYS. */
 int ipc_pair(int fd[2]);
-/* One message. 0, HALE_EBUSY (queue full or nothing there), HALE_ENOENT (peer gone), HALE_ESYS. Never blocks. */
+/* One message. 0, HALE_EBUSY (queue full or nothing there), HALE_ENOENT (peer gone), HALE_ESYS; receiving
+ * also HALE_EINVAL (not a message of this size, dropped). Never blocks. */
 int ipc_send(int fd, const struct ipc_msg *m) HALE_MUST_USE;
 int ipc_recv(int fd, struct ipc_msg *m) HALE_MUST_USE;
 

@@ -1,18 +1,22 @@
 noinst_LIBRARIES += src/libshared.a
 src_libshared_a_SOURCES = \
+	src/shared/apierror.c \
 	src/shared/arena.c \
+	src/shared/auth.c \
 	src/shared/clock.c \
 	src/shared/err.c \
 	src/shared/htable.c \
 	src/shared/htable_master.c \
 	src/shared/htable_writer.c \
 	src/shared/json_scan.c \
+	src/shared/ipc.c \
 	src/shared/log.c \
 	src/shared/mode.c \
 	src/shared/outcome.c \
 	src/shared/proc.c \
 	src/shared/provider.c \
 	src/shared/sdnotify.c \
+	src/shared/redact.c \
 	src/shared/strbuf.c
 noinst_HEADERS += \
 	include/hale/apierror.h \

@@ -1,0 +1,71 @@
+/* apierror: the exact bytes of both envelopes. */
+#include "hale/hale.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#include "hale/apierror.h"
+#include "hale/strbuf.h"
+
+static void
+test_openai(void **state)
+{
+	struct strbuf b;
+
+	(void)state;
+	strbuf_init(&b, 0);
+	apierror_openai(&b, 401, "Authentication Error, No api key passed in.", "auth_error", "None", NULL);
+	assert_string_equal(strbuf_str(&b), "{\"error\":{\"message\":\"Authentication Error, No api key passed in.\","
+	                                    "\"type\":\"auth_error\",\"param\":\"None\",\"code\":\"401\"}}");
+	strbuf_clear(&b);
+	apierror_openai(&b, 429, "say \"please\"\n", NULL, NULL, "slow_down");
+	assert_string_equal(strbuf_str(&b), "{\"error\":{\"message\":\"say \\\"please\\\"\\n\",\"type\":\"rate_limit_error\","
+	                                    "\"param\":null,\"code\":\"slow_down\"}}");
+	strbuf_clear(&b);
+	apierror_openai(&b, 500, NULL, NULL, NULL, NULL);
+	assert_string_equal(strbuf_str(&b),
+	                    "{\"error\":{\"message\":\"\",\"type\":\"server_error\",\"param\":null,\"code\":\"500\"}}");
+	strbuf_release(&b);
+}
+
+static void
+test_types(void **state)
+{
+	(void)state;
+	assert_string_equal(apierror_type(400), "invalid_request_error");
+	assert_string_equal(apierror_type(404), "invalid_request_error");
+	assert_string_equal(apierror_type(401), "authentication_error");
+	assert_string_equal(apierror_type(403), "permission_error");
+	assert_string_equal(apierror_type(408), "timeout_error");
+	assert_string_equal(apierror_type(429), "rate_limit_error");
+	assert_string_equal(apierror_type(502), "server_error");
+}
+
+static void
+test_detail(void **state)
+{
+	struct strbuf b;
+
+	(void)state;
+	strbuf_init(&b, 0);
+	apierror_detail(&b, "Not Found");
+	assert_string_equal(strbuf_str(&b), "{\"detail\":\"Not Found\"}");
+	strbuf_clear(&b);
+	apierror_detail_error(&b, "Model with ID \"x\" not found");
+	assert_string_equal(strbuf_str(&b), "{\"detail\":{\"error\":\"Model with ID \\\"x\\\" not found\"}}");
+	strbuf_release(&b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_openai),
+		cmocka_unit_test(test_types),
+		cmocka_unit_test(test_detail),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
