@@ -192,6 +192,10 @@ master_child_receive(struct master *m, struct master_child *c, short events)
 
 		if (rc == HALE_EBUSY)
 			return;
+		if (rc == HALE_EINVAL) {
+			log_limited(log_warn, "message of a wrong size from pid=%d", c->pid);
+			continue;
+		}
 		if (rc != 0) {
 			master_child_hangup(c);
 			return;

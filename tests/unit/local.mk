@@ -55,3 +55,7 @@ tests_unit_test_redact_LDADD = $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/test_apierror
 tests_unit_test_apierror_SOURCES = tests/unit/test_apierror.c
 tests_unit_test_apierror_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/test_master
+tests_unit_test_master_SOURCES = tests/unit/test_master.c
+tests_unit_test_master_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=conf_load -Wl,--wrap=conf_freep
+tests_unit_test_master_LDADD = $(UNIT_LDADD)
