@@ -11,6 +11,7 @@
 #include "hale/hale.h"
 
 struct arena;
+struct conf_index;
 struct deployment;
 struct redact_set;
 
@@ -23,6 +24,7 @@ struct conf_node {
 	uint32_t line, column; /* from 1 */
 	const char *file;
 	const char *key; /* name inside the parent map, else NULL */
+	uint32_t key_line, key_column; /* where the name is, from 1 */
 	union {
 		bool boolean;
 		int64_t integer;
@@ -118,13 +120,19 @@ struct conf {
 	const struct conf_group *group; /* in order of first appearance */
 	uint32_t ngroup;
 	const struct redact_set *secrets; /* redact_set_build(), the last step of loading */
+	const struct conf_index *index; /* private to conf.c: what the find functions use */
 };
 
 /* Reads, checks and resolves `path` (NULL: the embedded default). On success *out is the caller's
  * (conf_freep) and errs may hold warnings; on failure HALE_ECONF, *out untouched, errs says why.
  * Blocks on disk: master and command line only. Never exits, whatever the file contains. */
 int conf_load(const char *path, struct conf **out, struct errlist *errs) HALE_MUST_USE;
+/* The same for a text in memory; name is what messages call it, relative includes start at its directory. */
+int conf_load_text(const char *name, const char *text, size_t len, struct conf **out, struct errlist *errs)
+	HALE_MUST_USE;
 void conf_freep(struct conf **c);
+/* Two INFO lines: how much was loaded, and the background health check settings in force. */
+void conf_log_summary(const struct conf *c);
 
 /* environment_variables of the file first, then the process environment. NULL when unset. Pure. */
 const char *conf_env(const struct conf *c, const char *name);

@@ -14,11 +14,12 @@ struct provider;
 
 /* model_info.health_check_*; -1 and NULL mean "not set". */
 struct deployment_probe {
-	enum mode mode;
+	enum mode mode; /* MODE_NONE: not configured or unknown word */
 	bool disabled; /* disable_background_health_check */
 	uint32_t timeout_ms;
 	int32_t max_tokens, max_tokens_reasoning, max_tokens_non_reasoning;
 	int8_t supports_max_tokens; /* -1 unset, 0, 1 */
+	const char *mode_text;      /* model_info.mode as written, also when it names no mode that we know */
 	const char *model;          /* health_check_model, provider prefix included */
 	const char *prompt;         /* health_check_prompt */
 	const char *voice;
@@ -51,6 +52,9 @@ struct deployment {
 /* LiteLLM's id: lower-case hex SHA-256 over model_name and every key and value of litellm_params in
  * file order, values as Python prints them (docs/config.md "Deployment ids"). out: 65 bytes. Pure. */
 void deployment_id(const char *model_name, const struct conf_node *params, char out[65]);
+/* How to probe it: the configured mode, else what the model's name says, else chat. Never MODE_NONE, except
+ * for a mode word that names none (probe.mode_text says which). Pure. */
+enum mode deployment_resolve_mode(const struct deployment *d);
 /* 64-bit hash of an id, for the shared table. Pure. */
 uint64_t deployment_id_hash(const char *id);
 

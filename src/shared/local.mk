@@ -4,6 +4,18 @@ src_libshared_a_SOURCES = \
 	src/shared/arena.c \
 	src/shared/auth.c \
 	src/shared/clock.c \
+	src/shared/conf.c \
+	src/shared/conf_check.c \
+	src/shared/conf_env.c \
+	src/shared/conf_file.c \
+	src/shared/conf_impl.h \
+	src/shared/conf_model.c \
+	src/shared/conf_near.c \
+	src/shared/conf_scalar.c \
+	src/shared/conf_schema.c \
+	src/shared/conf_schema.h \
+	src/shared/conf_yaml.c \
+	src/shared/deployment.c \
 	src/shared/err.c \
 	src/shared/htable.c \
 	src/shared/htable_master.c \
@@ -18,6 +30,9 @@ src_libshared_a_SOURCES = \
 	src/shared/sdnotify.c \
 	src/shared/redact.c \
 	src/shared/strbuf.c
+	src/shared/strbuf.c \
+	src/shared/strmap.c \
+	src/shared/strmap.h
 noinst_HEADERS += \
 	include/hale/apierror.h \
 	include/hale/arena.h \

@@ -59,3 +59,7 @@ UNIT_TESTS += tests/unit/test_master
 tests_unit_test_master_SOURCES = tests/unit/test_master.c
 tests_unit_test_master_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=conf_load -Wl,--wrap=conf_freep
 tests_unit_test_master_LDADD = $(UNIT_LDADD)
+
+UNIT_TESTS += tests/unit/test_deployment
+tests_unit_test_deployment_SOURCES = tests/unit/test_deployment.c
+tests_unit_test_deployment_LDADD = $(UNIT_LDADD)
