@@ -10,6 +10,7 @@
 #include "hale/arena.h"
 #include "hale/deployment.h"
 #include "hale/log.h"
+#include "hale/redact.h"
 #include "hale/strbuf.h"
 
 /* What runs when no file is named: no models, everything at its default. */
@@ -170,6 +171,7 @@ conf_build(struct conf_build *b, struct conf_node *root, const char *path, struc
 	conf_check_finish(b);
 	if (b->errs->nerror)
 		return HALE_ECONF;
+	c->secrets = redact_set_build(b->arena, c);
 	*out = c;
 	return 0;
 }
