@@ -29,7 +29,6 @@ src_libshared_a_SOURCES = \
 	src/shared/provider.c \
 	src/shared/sdnotify.c \
 	src/shared/redact.c \
-	src/shared/strbuf.c
 	src/shared/strbuf.c \
 	src/shared/strmap.c \
 	src/shared/strmap.h
