@@ -63,3 +63,6 @@ tests_unit_test_master_LDADD = $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/test_deployment
 tests_unit_test_deployment_SOURCES = tests/unit/test_deployment.c
 tests_unit_test_deployment_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/test_upstream
+tests_unit_test_upstream_SOURCES = tests/unit/test_upstream.c
+tests_unit_test_upstream_LDADD = $(UNIT_LDADD)
