@@ -33,7 +33,7 @@ src_libshared_a_SOURCES = \
 	src/shared/strmap.c \
 	src/shared/strmap.h
 	src/shared/strbuf.c
-	src/shared/strbuf.c \
+src_libshared_a_SOURCES += \
 	src/shared/upstream.c \
 	src/shared/upstream_curl.c \
 	src/shared/upstream_curl_call.c \
