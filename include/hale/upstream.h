@@ -17,6 +17,8 @@ struct event_base;
 struct upstream;
 struct upstream_call;
 
+/* 0: no such limit. connections_max bounds the running calls (UPSTREAM_ELIMIT beyond) and the kept
+ * connections of a shard; calls beyond host_connections_max wait, on their timers, for a connection. */
 struct upstream_limits {
 	uint32_t connections_max, host_connections_max, idle_timeout_ms;
 	unsigned shards; /* number of curl multis, 1 for a worker, 64 for the prober */
@@ -44,7 +46,8 @@ enum upstream_error {
 	UPSTREAM_ELIMIT,      /* our own bound: connections_max */
 };
 
-/* Milliseconds; 0: no such limit. */
+/* Milliseconds; 0: no such limit. connect: resolve, connect and TLS; head: from the start to the final
+ * status and headers; idle: between pieces of the body, not while paused; total: from the start to the end. */
 struct upstream_timers {
 	uint32_t connect_ms, head_ms, idle_ms, total_ms;
 };
@@ -52,8 +55,9 @@ struct upstream_timers {
 #define UPSTREAM_BODY_PARTS 4
 
 struct upstream_request {
-	const struct endpoint *endpoint;
-	const struct http_header *header; /* per request, besides the endpoint's; copied at start */
+	const struct endpoint *endpoint; /* read at start only */
+	/* Per request, besides the endpoint's; copied at start. Host, framing and connection headers are left out. */
+	const struct http_header *header;
 	unsigned nheader;
 	struct iovec body[UPSTREAM_BODY_PARTS]; /* borrowed until the call ended */
 	unsigned nbody;
@@ -75,7 +79,8 @@ struct upstream_ops {
 	/* Final status (1xx are skipped) and headers, borrowed for the duration of the callback. */
 	void (*head)(void *arg, int status, const struct http_header *header, unsigned nheader);
 	/* A piece of the (dechunked, decompressed-never) body. Return false to pause; upstream_resume()
-	 * continues: a pause refuses nothing, the piece counts as taken. */
+	 * continues: a pause refuses nothing, the piece counts as taken. The end may come while paused,
+	 * when that was the last piece or the connection broke. */
 	bool (*body)(void *arg, const char *data, size_t len);
 	/* Exactly once, last; the call is gone when it returns. Not after upstream_cancel(). */
 	void (*end)(void *arg, const struct upstream_result *r);
@@ -85,7 +90,8 @@ struct upstream_ops {
 struct upstream *upstream_new(struct event_base *base, const struct upstream_limits *l);
 /* All calls must have ended or been cancelled. */
 void upstream_freep(struct upstream **u);
-/* Starts one request. NULL with *err set to UPSTREAM_ELIMIT or UPSTREAM_EPROTOCOL (bad URL); no callback then. */
+/* Starts one request. NULL with *err set to UPSTREAM_ELIMIT or UPSTREAM_EPROTOCOL (bad URL
+ * or header); no callback then. */
 struct upstream_call *upstream_start(struct upstream *u, const struct upstream_request *r, const struct upstream_ops *ops,
                                      void *arg, enum upstream_error *err);
 void upstream_resume(struct upstream_call *c);

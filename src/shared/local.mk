@@ -32,6 +32,12 @@ src_libshared_a_SOURCES = \
 	src/shared/strbuf.c \
 	src/shared/strmap.c \
 	src/shared/strmap.h
+	src/shared/strbuf.c
+src_libshared_a_SOURCES += \
+	src/shared/upstream.c \
+	src/shared/upstream_curl.c \
+	src/shared/upstream_curl_call.c \
+	src/shared/upstream_tls.c
 noinst_HEADERS += \
 	include/hale/apierror.h \
 	include/hale/arena.h \
@@ -60,3 +66,7 @@ noinst_HEADERS += \
 	include/hale/strbuf.h \
 	include/hale/upstream.h \
 	src/shared/htable_layout.h
+	include/hale/upstream.h
+noinst_HEADERS += \
+	src/shared/upstream_curl.h \
+	src/shared/upstream_int.h

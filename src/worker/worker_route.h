@@ -36,6 +36,7 @@ struct route_input {
 	uint64_t now_ns;
 	uint64_t random; /* one draw; the function expands it */
 	bool pinned;     /* addressed by deployment id: no filters */
+	unsigned want;   /* how many attempts to choose; 0: ROUTE_ATTEMPTS_MAX */
 };
 
 struct route_result {

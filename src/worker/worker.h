@@ -1,0 +1,45 @@
+/* One worker process: what its files share. Private to src/worker. */
+#ifndef HALE_WORKER_H
+#define HALE_WORKER_H
+
+#include "hale/hale.h"
+#include "hale/mode.h"
+
+struct arena;
+struct conf;
+struct deployment;
+struct endpoint;
+struct event;
+struct event_base;
+struct heritage;
+struct htable;
+struct http_req;
+struct http_server;
+struct upstream;
+struct worker_rounds;
+
+struct worker {
+	const struct heritage *heritage;
+	const struct conf *conf;
+	struct htable *table; /* read-only but for this worker's own lines */
+	unsigned index;
+	struct event_base *base;
+	struct event *control, *drain_timer;
+	struct http_server *http;
+	struct upstream *upstream;
+	struct worker_rounds *rounds;
+	struct arena *endpoint_arena;
+	const struct endpoint **endpoint; /* [deployment][mode][stream], built when first used */
+	uint64_t random;                  /* state of worker_random() */
+	bool draining;
+	int exit_code;
+};
+
+/* 64 fresh random bits (splitmix64, seeded from the kernel at start): for choosing, never for secrets. */
+uint64_t worker_random(struct worker *w);
+/* The endpoint of a deployment's mode; NULL: the provider has no such mode, or model cannot be put in a URL.
+ * model NULL: the deployment's own, cached for the life of the worker; otherwise allocated in a. */
+const struct endpoint *worker_endpoint(struct worker *w, struct arena *a, const struct deployment *d, enum mode m,
+                                       bool stream, const char *model);
+
+#endif

@@ -1,0 +1,130 @@
+/* What the client of a relayed request gets to see.
+ *
+ * Headers that tell which deployment answered, the upstream's answer or its error in OpenAI's
+ * envelope with secrets masked, and the one way a stream that already began may fail: an SSE event
+ * with an error object, so that no SDK takes a cut answer for a complete one.
+ */
+#include "hale/hale.h"
+
+#include <json-c/json.h>
+
+#include "hale/apierror.h"
+#include "hale/conf.h"
+#include "hale/deployment.h"
+#include "hale/redact.h"
+#include "worker.h"
+#include "worker_http.h"
+#include "worker_proxy_int.h"
+
+void
+worker_answer_headers(struct proxy *p)
+{
+	char n[12];
+
+	snprintf(n, sizeof(n), "%u", p->attempts - 1);
+	http_reply_header(p->r, "x-litellm-call-id", p->call_id);
+	http_reply_header(p->r, "x-litellm-model-id", p->a.d->id);
+	http_reply_header(p->r, "x-litellm-model-group", p->a.d->model_name);
+	http_reply_header(p->r, "x-litellm-attempted-retries", n);
+	for (unsigned i = 0; i < p->a.npass; i++)
+		http_reply_header(p->r, p->a.pass[i].name, p->a.pass[i].value);
+}
+
+void
+worker_answer_begin(struct proxy *p)
+{
+	struct attempt *a = &p->a;
+
+	worker_answer_headers(p);
+	if (a->sse)
+		http_reply_header(p->r, "Cache-Control", "no-cache");
+	http_reply_begin(p->r, a->status, a->content_type ? a->content_type : "application/octet-stream",
+	                 a->xs || a->op->xlate ? -1 : a->length);
+	p->begun = true;
+	if (a->hold.len)
+		http_reply_chunk(p->r, strbuf_str(&a->hold), a->hold.len);
+	strbuf_release(&a->hold);
+}
+
+void
+worker_answer_whole(struct proxy *p)
+{
+	worker_answer_headers(p);
+	http_reply_strbuf(p->r, p->a.status, p->a.content_type ? p->a.content_type : "application/json", &p->a.hold);
+	p->begun = true;
+}
+
+/* Does the text hold {"error": {...}}? */
+static bool
+worker_answer_is_envelope(const char *text, size_t len)
+{
+	struct json_object *o, *e;
+	bool yes;
+
+	if (len == 0 || len > INT32_MAX)
+		return false;
+	o = json_tokener_parse(text);
+	yes = json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, "error", &e) &&
+	      json_object_is_type(e, json_type_object) && json_object_object_get_ex(e, "message", NULL);
+	json_object_put(o);
+	return yes;
+}
+
+/* The upstream's own error, as OpenAI's envelope. */
+static void
+worker_answer_relayed(struct proxy *p, const struct attempt_failure *f, struct strbuf *out)
+{
+	const struct provider_xlate *x = p->a.op->xlate;
+	const char *text = strbuf_str(&p->a.hold), *type = NULL;
+	struct strbuf clean, message;
+
+	strbuf_init(&clean, 0);
+	strbuf_init(&message, 4096);
+	redact_text(p->w->conf, text, p->a.hold.len, &clean);
+	if (x && x->error && x->error(f->status, strbuf_str(&clean), clean.len, &message, &type) == 0) {
+		apierror_openai(out, f->status, strbuf_str(&message), type ? type : apierror_type(f->status), NULL, NULL);
+	} else if (worker_answer_is_envelope(strbuf_str(&clean), clean.len)) {
+		strbuf_add(out, strbuf_str(&clean), clean.len);
+	} else {
+		strbuf_printf(&message, "%s%s%.2000s", f->text, clean.len ? ": " : "", strbuf_str(&clean));
+		apierror_openai(out, f->status, strbuf_str(&message), apierror_type(f->status), NULL, NULL);
+	}
+	strbuf_release(&message);
+	strbuf_release(&clean);
+}
+
+void
+worker_answer_error(struct proxy *p, const struct attempt_failure *f)
+{
+	struct strbuf out, message;
+
+	strbuf_init(&out, 0);
+	strbuf_init(&message, 2048);
+	if (f->relay) {
+		worker_answer_relayed(p, f, &out);
+	} else {
+		strbuf_printf(&message, "The request to model=%.200s failed: %s.", p->model, strbuf_str(&p->trail));
+		apierror_openai(&out, f->status, strbuf_str(&message), apierror_type(f->status), NULL, f->code);
+	}
+	worker_answer_headers(p);
+	http_reply_strbuf(p->r, f->status, "application/json", &out);
+	strbuf_release(&message);
+	strbuf_release(&out);
+}
+
+void
+worker_answer_broken_stream(struct proxy *p, const struct attempt_failure *f)
+{
+	struct strbuf e;
+
+	counter_add(p->w->table, p->w->index, COUNTER_STREAMS_BROKEN, 1);
+	if (!p->a.watch.error) { /* the upstream's own error event was passed on already */
+		strbuf_init(&e, 0);
+		strbuf_puts(&e, "\n\ndata: "); /* the cut may be inside an event */
+		apierror_openai(&e, f->status, f->text, "upstream_error", NULL, f->code);
+		strbuf_puts(&e, "\n\n");
+		http_reply_chunk(p->r, strbuf_str(&e), e.len);
+		strbuf_release(&e);
+	}
+	http_reply_end(p->r);
+}

@@ -1,0 +1,466 @@
+/* One try at one deployment: builds the upstream request, reads the answer, decides whether it is good.
+ *
+ * A good answer is a 2xx with what the mode is for. To know that before the client sees a byte,
+ * answers are held back: a stream until its first content token (comments, pings and role-only
+ * events do not count), any other answer until it is complete or larger than ATTEMPT_HOLD_MAX.
+ * While an answer is held the attempt can still be replaced by another one.
+ *
+ * Timers: connect, head and total are the upstream's; the first content token and the gap between
+ * tokens are watched here, because an upstream that sends keep-alive comments looks busy on the wire.
+ */
+#include "hale/hale.h"
+
+#include <event2/event.h>
+#include <json-c/json.h>
+#include <strings.h>
+
+#include "hale/arena.h"
+#include "hale/clock.h"
+#include "hale/conf.h"
+#include "hale/deployment.h"
+#include "hale/err.h"
+#include "worker.h"
+#include "worker_http.h"
+#include "worker_proxy_int.h"
+
+#define ATTEMPT_HOLD_MAX (1u << 20)       /* whole answers */
+#define ATTEMPT_PREFIX_MAX (64u << 10)    /* a stream before its first content token */
+#define ATTEMPT_ERROR_BODY_MAX (64u << 10)
+#define ATTEMPT_LINE_MAX (64u << 10)
+
+void
+worker_attempt_clear(struct proxy *p)
+{
+	struct attempt *a = &p->a;
+
+	if (a->call)
+		upstream_cancel(a->call);
+	if (a->token)
+		event_free(a->token);
+	if (a->xs)
+		a->op->xlate->stream_free(a->xs);
+	if (a->d) {
+		strbuf_release(&a->hold);
+		strbuf_release(&a->out);
+		strbuf_release(&a->line);
+		worker_sse_release(&a->watch);
+	}
+	*a = (struct attempt){0};
+	p->paused = false;
+}
+
+void
+worker_attempt_resume(struct proxy *p)
+{
+	if (!p->paused || p->a.call == NULL)
+		return;
+	p->paused = false;
+	upstream_resume(p->a.call);
+}
+
+static void
+worker_attempt_fail(struct proxy *p, enum outcome_class class, int status, const char *text, const char *code)
+{
+	struct attempt_failure f = {.class = class, .status = status, .text = text, .code = code, .retryable = true};
+
+	worker_proxy_failed(p, &f);
+}
+
+/* The next content token is late. */
+static void
+worker_attempt_token_cb(evutil_socket_t fd, short what, void *arg)
+{
+	struct proxy *p = arg;
+	struct timeval tv = {.tv_sec = 1};
+
+	(void)fd;
+	(void)what;
+	if (p->paused) { /* it is the client that is slow; its own write timeout watches it */
+		evtimer_add(p->a.token, &tv);
+		return;
+	}
+	worker_attempt_fail(p, OUTCOME_TIMEOUT, 504,
+	                    p->a.watch.content ? "upstream stopped sending tokens" : "no content token in time",
+	                    "upstream_timeout");
+}
+
+static void
+worker_attempt_arm_token(struct proxy *p)
+{
+	const struct conf_limits *l = &p->w->conf->limits;
+	uint32_t ms = p->a.watch.content ? l->stream_idle_timeout_ms : l->first_token_timeout_ms;
+	struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+
+	if (ms == 0) {
+		if (p->a.token)
+			evtimer_del(p->a.token);
+		return;
+	}
+	if (p->a.token == NULL)
+		p->a.token = evtimer_new(p->w->base, worker_attempt_token_cb, p);
+	if (p->a.token)
+		evtimer_add(p->a.token, &tv);
+}
+
+static bool
+worker_attempt_passes(const char *name)
+{
+	return strncasecmp(name, "x-ratelimit-", 12) == 0 || strcasecmp(name, "x-request-id") == 0 ||
+	       strncasecmp(name, "openai-", 7) == 0 || strcasecmp(name, "retry-after") == 0 ||
+	       strcasecmp(name, "retry-after-ms") == 0 || strcasecmp(name, "x-ms-region") == 0;
+}
+
+static void
+worker_attempt_head_cb(void *arg, int status, const struct http_header *h, unsigned n)
+{
+	struct proxy *p = arg;
+	struct attempt *a = &p->a;
+
+	a->status = status;
+	a->length = -1;
+	for (unsigned i = 0; i < n; i++) {
+		const char *name = h[i].name, *value = h[i].value;
+
+		if (strcasecmp(name, "content-type") == 0)
+			a->content_type = arena_strdup(p->arena, value);
+		else if (strcasecmp(name, "content-length") == 0)
+			a->length = (int64_t)strtoll(value, NULL, 10);
+		else if (a->npass < PROXY_PASS_MAX && worker_attempt_passes(name))
+			a->pass[a->npass++] = (struct http_header){arena_strdup(p->arena, name), arena_strdup(p->arena, value)};
+		if (strcasecmp(name, "retry-after") == 0)
+			a->retry_after_ms = (uint32_t)(strtoul(value, NULL, 10) % 1000000 * 1000);
+	}
+	if (status / 100 != 2)
+		return;
+	a->sse = p->stream && a->content_type && strncasecmp(a->content_type, "text/event-stream", 17) == 0;
+	if (a->sse && a->op->xlate && a->op->xlate->stream_new)
+		a->xs = a->op->xlate->stream_new(p->model);
+	if (a->sse)
+		worker_attempt_arm_token(p);
+}
+
+/* Passes a piece on or holds it; false: pause. */
+static bool
+worker_attempt_pass(struct proxy *p, const char *data, size_t len, bool may_begin, size_t hold_max)
+{
+	if (!p->begun) {
+		strbuf_add(&p->a.hold, data, len);
+		if (!may_begin && p->a.hold.len <= hold_max)
+			return true;
+		worker_answer_begin(p);
+		return true;
+	}
+	if (len == 0 || http_reply_chunk(p->r, data, len))
+		return true;
+	counter_add(p->w->table, p->w->index, COUNTER_BUFFER_PAUSES, 1);
+	p->paused = true;
+	return false;
+}
+
+/* Whole lines only go to the client: what a cut leaves behind must not glue itself to our error event. Appends
+ * data to the unfinished line and returns how much of *data ends in a newline. */
+static size_t
+worker_attempt_whole_lines(struct attempt *a, const char **data, size_t len)
+{
+	const char *nl = memrchr(*data, '\n', len);
+	size_t whole = nl ? (size_t)(nl - *data) + 1 : 0;
+
+	strbuf_drop(&a->line, a->line_sent);
+	a->line_sent = 0;
+	if (a->line.len == 0 && whole == len)
+		return len;
+	strbuf_add(&a->line, *data, len);
+	*data = strbuf_str(&a->line);
+	if (a->line.len > ATTEMPT_LINE_MAX) /* so long a line is passed on as it comes */
+		whole = a->line.len;
+	else
+		whole = whole ? a->line.len - (len - whole) : 0;
+	a->line_sent = whole;
+	return whole;
+}
+
+/* A last line without its newline still counts. */
+static void
+worker_attempt_flush_line(struct proxy *p)
+{
+	const char *data = "\n";
+	size_t len;
+
+	if (p->a.line.len == p->a.line_sent)
+		return;
+	len = worker_attempt_whole_lines(&p->a, &data, 1);
+	worker_sse_feed(&p->a.watch, data, len);
+	worker_attempt_pass(p, data, len, p->a.watch.content, ATTEMPT_PREFIX_MAX);
+}
+
+static bool
+worker_attempt_stream_piece(struct proxy *p, const char *data, size_t len)
+{
+	struct attempt *a = &p->a;
+
+	if (a->xs) {
+		strbuf_clear(&a->out);
+		if (a->op->xlate->stream_feed(a->xs, data, len, &a->out, &a->xdone) != 0) {
+			worker_attempt_fail(p, OUTCOME_BROKEN, 502, "upstream sent an invalid event", "upstream_bad_answer");
+			return true;
+		}
+		data = strbuf_str(&a->out);
+		len = a->out.len;
+	} else {
+		len = worker_attempt_whole_lines(a, &data, len);
+	}
+	if (worker_sse_feed(&a->watch, data, len) > 0)
+		worker_attempt_arm_token(p);
+	if (a->watch.error && !p->begun) {
+		worker_attempt_fail(p, OUTCOME_SERVER, 502, "upstream reported an error in its stream", "upstream_error");
+		return true;
+	}
+	return worker_attempt_pass(p, data, len, a->watch.content, ATTEMPT_PREFIX_MAX);
+}
+
+static bool
+worker_attempt_body_cb(void *arg, const char *data, size_t len)
+{
+	struct proxy *p = arg;
+	struct attempt *a = &p->a;
+
+	if (a->status / 100 != 2) {
+		if (a->hold.len < ATTEMPT_ERROR_BODY_MAX)
+			strbuf_add(&a->hold, data, len);
+		return true;
+	}
+	if (a->sse)
+		return worker_attempt_stream_piece(p, data, len);
+	if (a->op->xlate == NULL)
+		return worker_attempt_pass(p, data, len, false, ATTEMPT_HOLD_MAX);
+	strbuf_add(&a->hold, data, len);
+	if (a->hold.overflow)
+		worker_attempt_fail(p, OUTCOME_BROKEN, 502, "upstream answer exceeds response_bytes_max",
+		                    "upstream_bad_answer");
+	return true;
+}
+
+static void
+worker_attempt_transport(struct proxy *p, const struct upstream_result *r)
+{
+	switch (r->error) {
+	case UPSTREAM_ETIMEOUT:
+		worker_attempt_fail(p, OUTCOME_TIMEOUT, 504, r->text, "upstream_timeout");
+		break;
+	case UPSTREAM_ERESOLVE:
+	case UPSTREAM_ECONNECT:
+	case UPSTREAM_ETLS:
+		worker_attempt_fail(p, OUTCOME_CONNECT, 502, r->text, "upstream_connect_error");
+		break;
+	default:
+		worker_attempt_fail(p, OUTCOME_BROKEN, 502, r->text, "upstream_bad_answer");
+		break;
+	}
+}
+
+/* An answer that is complete, but not 2xx. */
+static void
+worker_attempt_refused(struct proxy *p)
+{
+	static const struct { int status; enum outcome_class class; } classes[] = {
+		{401, OUTCOME_UNAUTHORIZED}, {403, OUTCOME_UNAUTHORIZED}, {408, OUTCOME_TIMEOUT}, {429, OUTCOME_RATE_LIMITED}};
+	struct attempt_failure f = {.status = p->a.status, .relay = true};
+	char text[32];
+
+	snprintf(text, sizeof(text), "upstream answered %d", p->a.status);
+	f.text = text;
+	f.class = p->a.status >= 500 ? OUTCOME_SERVER : OUTCOME_CLIENT;
+	for (size_t i = 0; i < HALE_COUNT(classes); i++)
+		if (classes[i].status == p->a.status)
+			f.class = classes[i].class;
+	if (p->a.status < 400) { /* a redirect is not followed, and is of no use to the client */
+		f.class = OUTCOME_BROKEN;
+		f.status = 502;
+		f.relay = false;
+	}
+	f.retryable = f.class != OUTCOME_CLIENT || p->a.status == 409;
+	worker_proxy_failed(p, &f);
+}
+
+static void
+worker_attempt_stream_end(struct proxy *p)
+{
+	struct attempt *a = &p->a;
+
+	worker_attempt_flush_line(p);
+	if (!a->watch.finished || a->watch.error || (a->xs && !a->xdone)) {
+		worker_attempt_fail(p, OUTCOME_BROKEN, 502, "upstream ended the stream before it was finished",
+		                    "upstream_stream_cut");
+		return;
+	}
+	if (!p->begun)
+		worker_answer_begin(p);
+	http_reply_end(p->r);
+	/* A stream that finished without a single token is relayed, but is no success of the deployment. */
+	worker_proxy_done(p, a->watch.content ? OUTCOME_OK : OUTCOME_BROKEN);
+}
+
+static void
+worker_attempt_whole_end(struct proxy *p)
+{
+	struct attempt *a = &p->a;
+	const char *why = "upstream answer is not of the provider's form";
+
+	if (p->begun) {
+		http_reply_end(p->r);
+		worker_proxy_done(p, OUTCOME_OK);
+		return;
+	}
+	if (a->op->essential && !a->op->essential(strbuf_str(&a->hold), a->hold.len, &why)) {
+		worker_attempt_fail(p, OUTCOME_BROKEN, 502, why, "upstream_bad_answer");
+		return;
+	}
+	if (a->op->xlate && a->op->xlate->response) {
+		if (a->op->xlate->response(p->model, strbuf_str(&a->hold), a->hold.len, &a->out) != 0) {
+			worker_attempt_fail(p, OUTCOME_BROKEN, 502, why, "upstream_bad_answer");
+			return;
+		}
+		strbuf_clear(&a->hold);
+		strbuf_add(&a->hold, strbuf_str(&a->out), a->out.len);
+		a->content_type = "application/json";
+	}
+	worker_answer_whole(p);
+	worker_proxy_done(p, OUTCOME_OK);
+}
+
+static void
+worker_attempt_end_cb(void *arg, const struct upstream_result *r)
+{
+	struct proxy *p = arg;
+
+	p->a.call = NULL; /* gone when this returns: nothing below may cancel it */
+	if (r->error != UPSTREAM_OK)
+		worker_attempt_transport(p, r);
+	else if (p->a.status / 100 != 2)
+		worker_attempt_refused(p);
+	else if (p->a.sse)
+		worker_attempt_stream_end(p);
+	else
+		worker_attempt_whole_end(p);
+}
+
+static const struct upstream_ops worker_attempt_ops = {
+	.head = worker_attempt_head_cb,
+	.body = worker_attempt_body_cb,
+	.end = worker_attempt_end_cb,
+};
+
+/* The name that the upstream knows the model by; for a wildcard the asked text takes the place of the star. */
+static const char *
+worker_attempt_model(const struct proxy *p, const struct deployment *d)
+{
+	const char *star = strchr(d->upstream_model, '*');
+
+	if (star == NULL)
+		return d->upstream_model;
+	if (p->target.match != ROUTE_MATCH_WILDCARD)
+		return p->model;
+	return arena_printf(p->arena, "%.*s%.*s%s", (int)(star - d->upstream_model), d->upstream_model,
+	                    (int)p->target.star_len, p->target.star, star + 1);
+}
+
+/* The client's body with the upstream's model name in place of the asked one. */
+static int
+worker_attempt_splice(struct proxy *p, const char *model, struct upstream_request *q)
+{
+	struct strbuf token;
+	char *text;
+
+	strbuf_init(&token, 0);
+	strbuf_json_string(&token, model);
+	text = arena_strndup(p->arena, strbuf_str(&token), token.len);
+	strbuf_release(&token);
+	q->nbody = 3;
+	return json_splice(p->body, p->body_len, &p->scan, text, strlen(text), q->body);
+}
+
+static int
+worker_attempt_translate(struct proxy *p, const char *model, struct upstream_request *q, const char **why)
+{
+	struct json_tokener *tok = json_tokener_new_ex((int)p->w->conf->limits.json_depth_max);
+	struct json_object *o;
+	int err;
+
+	if (tok == NULL || p->body_len > INT32_MAX) {
+		*why = "request too large to translate";
+		json_tokener_free(tok);
+		return HALE_ELIMIT;
+	}
+	o = json_tokener_parse_ex(tok, p->body, (int)p->body_len);
+	json_tokener_free(tok);
+	if (o == NULL) {
+		*why = "The request body is not valid JSON.";
+		return HALE_EINVAL;
+	}
+	err = p->a.op->xlate->request(p->a.d, model, o, &p->a.out, why);
+	json_object_put(o);
+	if (err == 0) {
+		q->body[0] = (struct iovec){arena_strndup(p->arena, strbuf_str(&p->a.out), p->a.out.len), p->a.out.len};
+		q->nbody = 1;
+		strbuf_clear(&p->a.out);
+	}
+	return err;
+}
+
+static void
+worker_attempt_timers(const struct proxy *p, struct upstream_timers *t)
+{
+	const struct conf *c = p->w->conf;
+	const struct deployment *d = p->a.d;
+
+	t->connect_ms = c->limits.connect_timeout_ms;
+	t->head_ms = c->limits.first_byte_timeout_ms;
+	t->total_ms = d->timeout_ms ? d->timeout_ms : c->router.timeout_ms;
+	if (p->stream) {
+		uint32_t first = d->stream_timeout_ms ? d->stream_timeout_ms : c->router.stream_timeout_ms;
+
+		if (first)
+			t->head_ms = first;
+	}
+}
+
+int
+worker_attempt_start(struct proxy *p, const struct deployment *d, const char **why)
+{
+	static const struct http_header plain[] = {{"Content-Type", "application/json"}, {"Accept", "application/json"}};
+	static const struct http_header stream[] = {{"Content-Type", "application/json"}, {"Accept", "text/event-stream"}};
+	const char *model = worker_attempt_model(p, d);
+	struct upstream_request q = {.header = p->stream ? stream : plain, .nheader = 2};
+	struct attempt *a = &p->a;
+	enum upstream_error uerr;
+	int err = 0;
+
+	a->d = d;
+	a->op = d->provider->op[p->mode];
+	a->start_ns = clock_mono_ns();
+	a->length = -1;
+	strbuf_init(&a->hold, p->w->conf->limits.response_bytes_max);
+	strbuf_init(&a->out, 0);
+	strbuf_init(&a->line, 0);
+	worker_sse_init(&a->watch);
+	*why = "This deployment's address cannot be built for the request.";
+	q.endpoint = worker_endpoint(p->w, p->arena, d, p->mode, p->stream, model == d->upstream_model ? NULL : model);
+	if (q.endpoint == NULL)
+		err = HALE_EUNSUPPORTED;
+	else if (a->op->xlate && a->op->xlate->request)
+		err = worker_attempt_translate(p, model, &q, why);
+	else
+		err = worker_attempt_splice(p, model, &q);
+	worker_attempt_timers(p, &q.timers);
+	if (err == 0) {
+		a->call = upstream_start(p->w->upstream, &q, &worker_attempt_ops, p, &uerr);
+		if (a->call == NULL)
+			err = uerr == UPSTREAM_ELIMIT ? HALE_ELIMIT : HALE_EUNSUPPORTED;
+	}
+	if (err != 0) {
+		worker_attempt_clear(p);
+		return err;
+	}
+	outcome_begin(p->w->table, p->w->index, d->index);
+	return 0;
+}

@@ -1,0 +1,14 @@
+/* Relaying one request to a deployment. */
+#ifndef HALE_WORKER_PROXY_H
+#define HALE_WORKER_PROXY_H
+
+#include "hale/hale.h"
+#include "hale/mode.h"
+
+struct http_req;
+struct worker;
+
+/* Takes the request over and answers it, now or later. */
+void worker_proxy_start(struct worker *w, struct http_req *r, enum mode m);
+
+#endif

@@ -1,0 +1,147 @@
+/* The table of paths: method, path, who may call, who answers.
+ *
+ * GET implies HEAD and OPTIONS. What load balancers and orchestrators ask (liveness, readiness) is
+ * public; everything else needs a key when one is configured. A path ending in '/' is the same path.
+ */
+#include "hale/hale.h"
+
+#include "worker_routes.h"
+
+#include "hale/apierror.h"
+#include "hale/auth.h"
+#include "hale/conf.h"
+#include "hale/mode.h"
+#include "hale/outcome.h"
+#include "hale/strbuf.h"
+#include "worker.h"
+#include "worker_health.h"
+#include "worker_http.h"
+#include "worker_proxy.h"
+
+struct worker_routes_row {
+	const char *path;
+	void (*get)(struct worker *w, struct http_req *r, bool admin); /* NULL: a POST path */
+	enum mode post;
+	bool public;
+};
+
+static const struct worker_routes_row worker_routes_table[] = {
+	{"/v1/chat/completions", NULL, MODE_CHAT, false},
+	{"/chat/completions", NULL, MODE_CHAT, false},
+	{"/v1/completions", NULL, MODE_COMPLETION, false},
+	{"/completions", NULL, MODE_COMPLETION, false},
+	{"/v1/embeddings", NULL, MODE_EMBEDDING, false},
+	{"/embeddings", NULL, MODE_EMBEDDING, false},
+	{"/health", worker_health_get, MODE_NONE, false},
+	{"/health/liveliness", worker_health_liveness, MODE_NONE, true},
+	{"/health/liveness", worker_health_liveness, MODE_NONE, true},
+	{"/health/readiness", worker_health_readiness, MODE_NONE, true},
+	{"/health/readiness/details", worker_health_details, MODE_NONE, false},
+	{"/health/backlog", worker_health_backlog, MODE_NONE, false},
+	{"/v1/model/info", worker_health_model_info, MODE_NONE, false},
+	{"/model/info", worker_health_model_info, MODE_NONE, false},
+	{"/v1/models", worker_health_models, MODE_NONE, false},
+	{"/models", worker_health_models, MODE_NONE, false},
+	{"/test", worker_health_test, MODE_NONE, false},
+};
+
+static const struct worker_routes_row *
+worker_routes_find(const char *path)
+{
+	size_t len = strlen(path);
+
+	if (len > 1 && path[len - 1] == '/')
+		len--;
+	for (size_t i = 0; i < HALE_COUNT(worker_routes_table); i++)
+		if (strlen(worker_routes_table[i].path) == len && memcmp(worker_routes_table[i].path, path, len) == 0)
+			return &worker_routes_table[i];
+	return NULL;
+}
+
+static void
+worker_routes_error(struct http_req *r, int status, const char *message, const char *type, const char *param,
+                    const char *code)
+{
+	struct strbuf b;
+
+	strbuf_init(&b, 0);
+	apierror_openai(&b, status, message, type, param, code);
+	http_reply_strbuf(r, status, "application/json", &b);
+	strbuf_release(&b);
+}
+
+static const char *
+worker_routes_header(void *arg, const char *lower_name)
+{
+	return http_req_header(arg, lower_name);
+}
+
+/* true: go on, *admin set. false: answered with 401. */
+static bool
+worker_routes_admit(struct worker *w, struct http_req *r, bool *admin)
+{
+	const char *message = NULL;
+
+	switch (auth_check(w->conf, worker_routes_header, r)) {
+	case AUTH_ADMIN:
+		*admin = true;
+		return true;
+	case AUTH_OPEN: /* without a key nobody is known to be the admin, except who sits on this host */
+		*admin = http_req_peer_is_loopback(r);
+		return true;
+	case AUTH_MISSING:
+		message = "Authentication Error, No api key passed in.";
+		break;
+	case AUTH_MALFORMED:
+		message = "Authentication Error, Malformed API Key passed in. Ensure Key has `Bearer ` prefix.";
+		break;
+	case AUTH_WRONG:
+		message = "Authentication Error, Invalid proxy server token passed.";
+		break;
+	}
+	counter_add(w->table, w->index, COUNTER_UNAUTHORIZED, 1);
+	worker_routes_error(r, 401, message, "auth_error", "None", "401");
+	return false;
+}
+
+static void
+worker_routes_options(struct http_req *r, const struct worker_routes_row *row)
+{
+	const char *allow = row->get ? "GET, OPTIONS" : "POST, OPTIONS";
+
+	http_reply_header(r, "Allow", allow);
+	http_reply_header(r, "Access-Control-Allow-Methods", allow);
+	http_reply_header(r, "Access-Control-Allow-Headers", "*");
+	http_reply(r, 200, NULL, NULL, 0);
+}
+
+void
+worker_routes_dispatch(struct http_req *r, void *arg)
+{
+	enum http_method m = http_req_method(r);
+	const struct worker_routes_row *row = worker_routes_find(http_req_path(r));
+	struct worker *w = arg;
+	bool admin = false;
+
+	if (row == NULL) {
+		worker_routes_error(r, 404, "Unknown path. See the list of endpoints in hale(8).", "invalid_request_error",
+		                    NULL, "unknown_url");
+		return;
+	}
+	if (m == HTTP_OPTIONS) {
+		worker_routes_options(r, row);
+		return;
+	}
+	if (row->get ? m != HTTP_GET && m != HTTP_HEAD : m != HTTP_POST) {
+		http_reply_header(r, "Allow", row->get ? "GET, HEAD, OPTIONS" : "POST, OPTIONS");
+		worker_routes_error(r, 405, "Method not allowed for this path.", "invalid_request_error", NULL,
+		                    "method_not_allowed");
+		return;
+	}
+	if (!row->public && !worker_routes_admit(w, r, &admin))
+		return;
+	if (row->get)
+		row->get(w, r, admin);
+	else
+		worker_proxy_start(w, r, row->post);
+}
