@@ -3,8 +3,8 @@
  * Two nets, because an upstream may echo our key in an error and a client may send us one that we never saw: the
  * exact values of the configuration, and shapes that providers give their keys. The known values are sorted, each
  * knowing the longest other one that it begins with; so at any place of a text one binary search finds the longest
- * known value that starts there, however many there are. A bitmap over the first two bytes passes over nearly all
- * places without a search.
+ * known value that starts there, however many there are. A bitmap over the first two bytes of everything that is
+ * looked for passes over nearly all places without a search.
  */
 #include "hale/hale.h"
 
@@ -18,7 +18,9 @@
 #include "hale/deployment.h"
 #include "hale/strbuf.h"
 
-#define REDACT_SHORTEST 5 /* shorter values are words that people need: "none", "test" */
+/* What is shorter, or a short word without a digit, is a placeholder that people need to read: "none", "openai". */
+#define REDACT_SHORTEST 5
+#define REDACT_SHORTEST_WORD 8
 #define REDACT_NAME_MAX 64
 #define REDACT_PREFIX(s) ((unsigned char)(s)[0] << 8 | (unsigned char)(s)[1])
 
@@ -31,7 +33,7 @@ struct redact_secret {
 struct redact_set {
 	struct redact_secret *secret;
 	uint32_t count, cap;
-	uint8_t first[65536 / 8]; /* bit per first two bytes */
+	uint8_t first[65536 / 8]; /* bit per first two bytes of anything that is replaced */
 };
 
 /* Shapes of provider keys: prefix and the least number of key characters after it. */
@@ -120,7 +122,7 @@ redact_set_add(struct redact_set *s, const char *text)
 {
 	size_t len = text ? strlen(text) : 0;
 
-	if (len < REDACT_SHORTEST)
+	if (len < REDACT_SHORTEST || (len < REDACT_SHORTEST_WORD && strpbrk(text, "0123456789") == NULL))
 		return;
 	if (s->count == s->cap) {
 		s->cap = s->cap ? s->cap * 2 : 32;
@@ -159,12 +161,25 @@ redact_begins(const char *text, size_t len, const struct redact_secret *s)
 	return len >= s->len && memcmp(text, s->text, s->len) == 0;
 }
 
-/* Sorts, drops doubles, links prefixes. */
+static void
+redact_set_mark(struct redact_set *s, const char *two)
+{
+	unsigned p = REDACT_PREFIX(two);
+
+	s->first[p / 8] |= (uint8_t)(1u << p % 8);
+}
+
+/* Sorts, drops doubles, links prefixes, fills the bitmap. */
 static void
 redact_set_finish(struct redact_set *s)
 {
+	static const char *const other[] = {"Be", "be", "BE", "bE", "//"};
 	uint32_t n = 0;
 
+	for (size_t i = 0; i < HALE_COUNT(other); i++)
+		redact_set_mark(s, other[i]);
+	for (size_t i = 0; i < HALE_COUNT(redact_shapes); i++)
+		redact_set_mark(s, redact_shapes[i].prefix);
 	if (s->count)
 		qsort(s->secret, s->count, sizeof(*s->secret), redact_compare);
 	for (uint32_t i = 0; i < s->count; i++)
@@ -173,9 +188,8 @@ redact_set_finish(struct redact_set *s)
 	s->count = n;
 	for (uint32_t i = 0; i < n; i++) {
 		struct redact_secret *x = &s->secret[i];
-		unsigned p = REDACT_PREFIX(x->text);
 
-		s->first[p / 8] |= (uint8_t)(1u << p % 8);
+		redact_set_mark(s, x->text);
 		x->parent = (int32_t)i - 1;
 		while (x->parent >= 0 && !redact_begins(x->text, x->len, &s->secret[x->parent]))
 			x->parent = s->secret[x->parent].parent;
@@ -183,14 +197,13 @@ redact_set_finish(struct redact_set *s)
 }
 
 static void
-redact_set_fill(struct redact_set *s, const struct conf *c)
+redact_set_collect(struct redact_set *s, const struct conf *c)
 {
 	redact_set_walk(s, c->root, false);
 	redact_set_add(s, c->general.master_key);
 	redact_set_add(s, c->general.database_url);
 	for (uint32_t i = 0; i < c->ndeployment; i++)
 		redact_set_add(s, c->deployment[i].api_key);
-	redact_set_finish(s);
 }
 
 const struct redact_set *
@@ -199,7 +212,8 @@ redact_set_build(struct arena *a, const struct conf *c)
 	struct redact_set *s = arena_alloc(a, sizeof(*s));
 	struct redact_secret *heap;
 
-	redact_set_fill(s, c);
+	redact_set_collect(s, c);
+	redact_set_finish(s);
 	heap = s->secret;
 	s->secret = arena_alloc(a, s->count * sizeof(*heap));
 	if (s->count)
@@ -215,13 +229,7 @@ redact_known(const struct redact_set *s, const char *text, size_t len)
 {
 	uint32_t lo = 0, hi = s->count;
 	int32_t at;
-	unsigned p;
 
-	if (len < REDACT_SHORTEST)
-		return 0;
-	p = REDACT_PREFIX(text);
-	if (!(s->first[p / 8] & 1u << p % 8))
-		return 0;
 	while (lo < hi) { /* the last one that is not greater than the text */
 		uint32_t mid = lo + (hi - lo) / 2;
 
@@ -278,13 +286,15 @@ redact_shape(const char *text, size_t len)
 	return 0;
 }
 
-/* "://user:password@": the length of what stands between, or 0. */
+/* "//user:password@" after a colon: the length up to the @, or 0. */
 static size_t
 redact_userinfo(const char *text, size_t len)
 {
-	for (size_t i = 0; i < len && !isspace((unsigned char)text[i]); i++) {
+	if (len < 2 || text[0] != '/' || text[1] != '/')
+		return 0;
+	for (size_t i = 2; i < len && !isspace((unsigned char)text[i]); i++) {
 		if (text[i] == '@')
-			return i;
+			return i > 2 ? i : 0;
 		if (strchr("/?#\"'<>", text[i]))
 			return 0;
 	}
@@ -296,16 +306,15 @@ static size_t
 redact_at(const struct redact_set *s, const char *text, size_t len, size_t i, size_t *keep)
 {
 	bool word_start = i == 0 || !isalnum((unsigned char)text[i - 1]);
-	size_t n;
+	size_t n = redact_known(s, text + i, len - i);
 
 	*keep = 0;
-	n = s ? redact_known(s, text + i, len - i) : 0;
 	if (n == 0 && word_start && (n = redact_bearer(text + i, len - i)) != 0)
 		*keep = 7;
 	if (n == 0 && word_start)
 		n = redact_shape(text + i, len - i);
-	if (n == 0 && i >= 3 && text[i - 1] == '/' && memcmp(text + i - 3, "://", 3) == 0)
-		n = redact_userinfo(text + i, len - i);
+	if (n == 0 && i > 0 && text[i - 1] == ':' && (n = redact_userinfo(text + i, len - i)) != 0)
+		*keep = 2;
 	return n;
 }
 
@@ -316,13 +325,16 @@ redact_text(const struct conf *c, const char *text, size_t len, struct strbuf *o
 	const struct redact_set *s = c ? c->secrets : NULL;
 	size_t run = 0, i = 0, keep, n;
 
-	if (c && s == NULL) {
-		redact_set_fill(&temporary, c);
+	if (s == NULL) {
+		if (c)
+			redact_set_collect(&temporary, c);
+		redact_set_finish(&temporary);
 		s = &temporary;
 	}
-	while (i < len) {
-		n = redact_at(s, text, len, i, &keep);
-		if (n == 0) {
+	while (i + 1 < len) {
+		unsigned p = REDACT_PREFIX(text + i);
+
+		if (!(s->first[p / 8] & 1u << p % 8) || (n = redact_at(s, text, len, i, &keep)) == 0) {
 			i++;
 			continue;
 		}

@@ -44,6 +44,8 @@ strbuf_reserve(struct strbuf *b, size_t more)
 
 		while (cap < b->len + more + 1)
 			cap *= 2;
+		if (cap - 1 > b->max)
+			cap = b->max + 1;
 		b->data = xrealloc(b->data, cap);
 		b->cap = cap;
 	}
@@ -57,7 +59,7 @@ strbuf_add(struct strbuf *b, const void *data, size_t len)
 
 	if (b->overflow)
 		return;
-	n = strbuf_reserve(b, len);
+	n = len < b->cap - b->len ? len : strbuf_reserve(b, len); /* cap - 1 is within max */
 	if (n)
 		memcpy(b->data + b->len, data, n);
 	b->len += n;
@@ -140,11 +142,32 @@ strbuf_utf8_len(const unsigned char *s, size_t left)
 	return n;
 }
 
+/* Bytes at the beginning of s that stand for themselves in a JSON string: printable ASCII but quote and backslash.
+ * Eight at a time: the top bit of a byte of `odd` says that the byte is not one of them. */
+static size_t
+strbuf_plain_len(const unsigned char *s, size_t len)
+{
+	const uint64_t ones = 0x0101010101010101ULL, tops = ones << 7;
+	size_t i = 0;
+
+	for (; len - i >= 8; i += 8) {
+		uint64_t w, odd;
+
+		memcpy(&w, s + i, 8);
+		odd = w | (w - ones * 0x20) | ((w ^ ones * '"') - ones) | ((w ^ ones * '\\') - ones);
+		if (odd & tops)
+			break;
+	}
+	while (i < len && s[i] >= 0x20 && s[i] < 0x80 && s[i] != '"' && s[i] != '\\')
+		i++;
+	return i;
+}
+
 void
 strbuf_json_stringn(struct strbuf *b, const char *s, size_t len)
 {
 	const unsigned char *p = (const unsigned char *)s;
-	size_t run = 0, i = 0;
+	size_t run = 0, i = strbuf_plain_len(p, len);
 
 	strbuf_putc(b, '"');
 	while (i < len) {
@@ -153,6 +176,7 @@ strbuf_json_stringn(struct strbuf *b, const char *s, size_t len)
 
 		if (n && c != '"' && c != '\\' && c >= 0x20) {
 			i += n;
+			i += strbuf_plain_len(p + i, len - i);
 			continue;
 		}
 		strbuf_add(b, s + run, i - run);

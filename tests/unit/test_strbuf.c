@@ -38,6 +38,36 @@ test_json_string(void **state)
 	strbuf_release(&b);
 }
 
+/* Every byte at every place of a long plain text. */
+static void
+test_json_string_every_byte(void **state)
+{
+	struct strbuf b;
+	char text[33], want[64];
+
+	(void)state;
+	strbuf_init(&b, 0);
+	for (unsigned c = 1; c < 128; c++) {
+		for (unsigned at = 0; at < 32; at++) {
+			memset(text, 'x', 32);
+			text[32] = '\0';
+			text[at] = (char)c;
+			strbuf_clear(&b);
+			strbuf_json_string(&b, text);
+			if (c == '"' || c == '\\')
+				snprintf(want, sizeof(want), "\"%.*s\\%c%s\"", (int)at, text, (int)c, text + at + 1);
+			else if (c == '\n' || c == '\t')
+				snprintf(want, sizeof(want), "\"%.*s\\%c%s\"", (int)at, text, c == '\n' ? 'n' : 't', text + at + 1);
+			else if (c < 0x20)
+				snprintf(want, sizeof(want), "\"%.*s\\u%04x%s\"", (int)at, text, c, text + at + 1);
+			else
+				snprintf(want, sizeof(want), "\"%s\"", text);
+			assert_string_equal(strbuf_str(&b), want);
+		}
+	}
+	strbuf_release(&b);
+}
+
 static void
 test_drop_and_take(void **state)
 {
@@ -62,6 +92,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_overflow_keeps_prefix),
 		cmocka_unit_test(test_json_string),
+		cmocka_unit_test(test_json_string_every_byte),
 		cmocka_unit_test(test_drop_and_take),
 	};
 

@@ -1,0 +1,333 @@
+/* GET /health as text.
+ *
+ * An entry is built from the configuration overlaid with the table, through an allow-list: what is not named here
+ * is not shown, whatever a deployment's parameters contain. The shape is LiteLLM's; our own keys (state, reason,
+ * phase, latency_ms, checked_at, since, next_check_at) are additions that its clients ignore.
+ *
+ * The two lists follow the state that routing uses. A deployment whose state is still unknown is listed by its last
+ * result; one that was never checked is in neither list while the background loop will get to it, and is reported
+ * as unhealthy where the caller had asked for a probe that brought no result.
+ *
+ * Written for a thousand deployments at a time: text straight into the buffer, one pass, no tree.
+ */
+#include "hale/hale.h"
+
+#include "worker_render.h"
+
+#include "hale/apierror.h"
+#include "hale/arena.h"
+#include "hale/clock.h"
+#include "hale/conf.h"
+#include "hale/deployment.h"
+#include "hale/err.h"
+#include "hale/htable.h"
+#include "hale/probe.h"
+#include "hale/redact.h"
+#include "hale/strbuf.h"
+#include "hale/upstream.h"
+#include "worker_render_int.h"
+
+/* One answer being written. */
+struct render {
+	struct strbuf *healthy;
+	struct strbuf unhealthy;
+	unsigned nhealthy, nunhealthy;
+	const struct conf *conf;
+	const struct htable *table;
+	const struct render_now *now;
+	bool admin;
+};
+
+/* litellm_params that may be shown, and which of them only an admin sees. */
+static const struct render_param {
+	const char *name;
+	bool admin;
+} render_params[] = {
+	{"api_base", true}, {"api_version", true}, {"aws_bedrock_runtime_endpoint", true},
+	{"custom_llm_provider", false}, {"mode", false}, {"base_model", false}, {"aws_region_name", false},
+	{"region_name", false}, {"watsonx_region_name", false}, {"vertex_project", false}, {"vertex_location", false},
+	{"tpm", false}, {"rpm", false},
+};
+
+int
+worker_render_scope(const struct conf *c, const char *model, const char *model_id, struct render_scope *out)
+{
+	const struct deployment *d;
+	const struct conf_group *g;
+
+	*out = (struct render_scope){.scope = IPC_SCOPE_ALL, .targeted = model_id != NULL || model != NULL};
+	if (model_id) {
+		d = conf_deployment_find(c, model_id);
+		if (d == NULL)
+			return HALE_ENOENT;
+		out->scope = IPC_SCOPE_DEPLOYMENT;
+		out->index = d->index;
+		return 0;
+	}
+	if (model == NULL)
+		return 0;
+	g = conf_group_find(c, model);
+	if (g) {
+		out->scope = IPC_SCOPE_GROUP;
+		out->index = (uint32_t)(g - c->group);
+		return 0;
+	}
+	out->scope = IPC_SCOPE_MODEL;
+	for (uint32_t i = 0; i < c->ndeployment; i++) {
+		if (strcmp(c->deployment[i].model, model) == 0) {
+			out->index = i;
+			return 0;
+		}
+	}
+	out->empty = true;
+	return 0;
+}
+
+void
+worker_render_no_model_id(struct strbuf *out, const char *model_id)
+{
+	struct strbuf text;
+
+	strbuf_init(&text, 0);
+	strbuf_printf(&text, "Model with ID %s not found", model_id);
+	apierror_detail_error(out, strbuf_str(&text));
+	strbuf_release(&text);
+}
+
+/* Deployments that the health system leaves alone are not reported either. */
+static bool
+render_covers(const struct conf *c, const struct deployment *d)
+{
+	const struct conf_general *g = &c->general;
+
+	if (d->probe.disabled && (g->background_health_checks || g->health_check_skip_disabled_background_models))
+		return false;
+	if (!g->background_health_checks || g->background_groups == NULL)
+		return true;
+	for (const char *const *name = g->background_groups; *name; name++)
+		if (strcmp(*name, d->model_name) == 0)
+			return true;
+	return false;
+}
+
+static bool
+render_is_healthy(const struct htable_view *v)
+{
+	if (v->state == HEALTH_UNKNOWN)
+		return v->reason == REASON_OK || v->reason == REASON_SLOW;
+	return v->state == HEALTH_UP;
+}
+
+static int
+render_exception_status(const struct htable_view *v)
+{
+	if (v->reason == REASON_TIMEOUT)
+		return 408;
+	return v->http_status >= 400 ? v->http_status : 500;
+}
+
+static void
+render_request_headers(struct strbuf *out, const struct probe_request *q)
+{
+	worker_render_key(out, "raw_request_headers");
+	strbuf_putc(out, '{');
+	if (q->content_type)
+		worker_render_member(out, "Content-Type", q->content_type);
+	for (unsigned i = 0; i < q->endpoint.nheader; i++) {
+		const struct http_header *h = &q->endpoint.header[i];
+
+		worker_render_any_key(out, h->name);
+		if (redact_is_secret_name(h->name)) {
+			struct strbuf mask;
+
+			strbuf_init(&mask, 0);
+			redact_mask(h->value, &mask);
+			strbuf_json_stringn(out, strbuf_str(&mask), mask.len);
+			strbuf_release(&mask);
+		} else {
+			strbuf_json_string(out, h->value);
+		}
+	}
+	strbuf_putc(out, '}');
+}
+
+/* The JSON that was sent, with the empty extra_body that LiteLLM's clients expect; null for other bodies. */
+static void
+render_request_body(struct strbuf *out, const struct conf *c, const struct probe_request *q)
+{
+	size_t len = q->body_len;
+
+	worker_render_key(out, "raw_request_body");
+	if (q->body == NULL || len < 2 || q->body[0] != '{' || q->body[len - 1] != '}') {
+		strbuf_puts(out, "null");
+		return;
+	}
+	redact_text(c, q->body, len - 1, out);
+	worker_render_key(out, "extra_body");
+	strbuf_puts(out, "{}}");
+}
+
+/* How the failed probe looked: only for those who may see addresses. */
+static void
+render_request(struct strbuf *out, const struct conf *c, const struct deployment *d, const struct probe_request *q)
+{
+	const char *base = d->api_base ? d->api_base : q->endpoint.url;
+	struct strbuf b;
+
+	strbuf_init(&b, 0);
+	redact_text(c, base, strlen(base), &b);
+	if (b.len && b.data[b.len - 1] != '/')
+		strbuf_putc(&b, '/');
+	worker_render_key(out, "raw_request_typed_dict");
+	strbuf_putc(out, '{');
+	worker_render_member(out, "raw_request_api_base", strbuf_str(&b));
+	render_request_body(out, c, q);
+	render_request_headers(out, q);
+	worker_render_key(out, "error");
+	strbuf_puts(out, "null}");
+	strbuf_release(&b);
+}
+
+static void
+render_params_shown(struct strbuf *out, const struct conf *c, const struct deployment *d, bool admin)
+{
+	if (d->params == NULL)
+		return;
+	for (const struct conf_node *n = d->params->child; n; n = n->next) {
+		if (n->kind == CONF_NULL || n->kind == CONF_LIST || n->kind == CONF_MAP)
+			continue;
+		for (size_t i = 0; i < HALE_COUNT(render_params); i++) {
+			if (strcmp(n->key, render_params[i].name) != 0 || (render_params[i].admin && !admin))
+				continue;
+			worker_render_key(out, n->key);
+			worker_render_node(out, c, n, false);
+			break;
+		}
+	}
+}
+
+static void
+render_limits(struct strbuf *out, const struct htable_detail *d)
+{
+	if (d->ratelimit_requests[0])
+		worker_render_member(out, "x-ratelimit-remaining-requests", d->ratelimit_requests);
+	if (d->ratelimit_tokens[0])
+		worker_render_member(out, "x-ratelimit-remaining-tokens", d->ratelimit_tokens);
+	if (d->ms_region[0])
+		worker_render_member(out, "x-ms-region", d->ms_region);
+}
+
+static void
+render_error(struct strbuf *out, const struct htable_view *v, const struct htable_detail *d)
+{
+	const char *text = d->error;
+
+	if (v->checked_ns == 0)
+		text = "No probe result yet";
+	else if (text[0] == '\0')
+		text = v->reason == REASON_TIMEOUT ? "Timeout exceeded" : health_reason_name(v->reason);
+	worker_render_member(out, "error", text);
+}
+
+/* Our own additions. */
+static void
+render_state(struct strbuf *out, const struct htable_view *v, bool healthy, const struct render_now *now)
+{
+	worker_render_member(out, "state", health_state_name(v->state));
+	worker_render_member(out, "reason", health_reason_name(v->reason));
+	if (v->checked_ns) {
+		if (!healthy)
+			worker_render_member(out, "phase", upstream_phase_name(v->phase));
+		strbuf_printf(out, ",\"latency_ms\":%u.%03u", v->latency_us / 1000, v->latency_us % 1000);
+		worker_render_time(out, "checked_at", v->checked_ns, now);
+	}
+	worker_render_time(out, "since", v->changed_ns, now);
+	worker_render_time(out, "next_check_at", v->next_ns, now);
+}
+
+/* Building the request costs more than all the rest: only for failures, and where the model that is probed is
+ * not the configured one. */
+static bool
+render_wants_request(const struct render *r, const struct deployment *d, bool healthy)
+{
+	if (!healthy && r->admin && r->conf->general.health_check_details)
+		return true;
+	return d->probe.model == NULL && (d->wildcard || strncmp(d->model, "bedrock/", 8) == 0);
+}
+
+static void
+render_entry(struct render *r, const struct deployment *d, const struct htable_view *v, struct arena **scratch)
+{
+	bool healthy = render_is_healthy(v), details = r->conf->general.health_check_details, built = false;
+	struct strbuf *out = healthy ? r->healthy : &r->unhealthy;
+	const char *model = d->probe.model ? d->probe.model : d->model, *why;
+	struct htable_detail detail;
+	struct probe_request q;
+
+	if (render_wants_request(r, d, healthy)) {
+		if (*scratch == NULL)
+			*scratch = arena_new(8192);
+		built = probe_request_build(*scratch, r->conf, d, v->adapt, 0, &q, &why) == 0;
+	}
+	if ((healthy ? r->nhealthy++ : r->nunhealthy++) != 0)
+		strbuf_putc(out, ',');
+	strbuf_putc(out, '{');
+	worker_render_member(out, "model", built ? q.model : model);
+	if (details) {
+		htable_read_detail(r->table, d->index, &detail);
+		render_params_shown(out, r->conf, d, r->admin);
+		render_limits(out, &detail);
+		if (!healthy)
+			render_error(out, v, &detail);
+		if (!healthy && r->admin && built)
+			render_request(out, r->conf, d, &q);
+	}
+	worker_render_member(out, "model_id", d->id);
+	if (!healthy)
+		strbuf_printf(out, ",\"exception_status\":%d", render_exception_status(v));
+	if (details)
+		render_state(out, v, healthy, r->now);
+	strbuf_putc(out, '}');
+}
+
+static bool
+render_in_scope(const struct conf *c, const struct render_scope *s, const struct deployment *d)
+{
+	switch (s->scope) {
+	case IPC_SCOPE_GROUP: return d->group == s->index;
+	case IPC_SCOPE_MODEL: return strcmp(d->model, c->deployment[s->index].model) == 0;
+	case IPC_SCOPE_DEPLOYMENT: return d->index == s->index;
+	case IPC_SCOPE_ALL: return true;
+	}
+	return false;
+}
+
+int
+worker_render_health(struct strbuf *out, const struct conf *c, const struct htable *t,
+                     const struct render_scope *scope, bool admin, const struct render_now *now)
+{
+	struct render r = {.healthy = out, .conf = c, .table = t, .now = now, .admin = admin};
+	struct arena *scratch = NULL;
+	struct htable_view v;
+
+	strbuf_init(&r.unhealthy, 0);
+	strbuf_puts(out, "{\"healthy_endpoints\":[");
+	for (uint32_t i = 0; i < c->ndeployment && !scope->empty; i++) {
+		const struct deployment *d = &c->deployment[i];
+
+		if (!render_in_scope(c, scope, d) || !render_covers(c, d))
+			continue;
+		htable_read(t, i, &v);
+		if (v.checked_ns == 0 && c->general.background_health_checks)
+			continue;
+		render_entry(&r, d, &v, &scratch);
+		if (scratch && arena_bytes(scratch) > 256 * 1024)
+			arena_freep(&scratch);
+	}
+	strbuf_puts(out, "],\"unhealthy_endpoints\":[");
+	strbuf_add(out, strbuf_str(&r.unhealthy), r.unhealthy.len);
+	strbuf_printf(out, "],\"healthy_count\":%u,\"unhealthy_count\":%u}", r.nhealthy, r.nunhealthy);
+	strbuf_release(&r.unhealthy);
+	arena_freep(&scratch);
+	return scope->targeted && r.nhealthy == 0 ? 503 : 200;
+}
