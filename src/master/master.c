@@ -52,6 +52,22 @@ master_signals(struct master *m)
 	return m->signal_fd == -1 ? HALE_ESYS : 0;
 }
 
+/* timeout(1) and some shells signal a process and at once its whole group: that is one wish, not two. */
+static void
+master_stop_signal(struct master *m, const struct signalfd_siginfo *s)
+{
+	uint64_t now_ns = clock_mono_ns();
+	bool same = m->stop_signal == (int)s->ssi_signo && m->stop_sender == s->ssi_pid;
+
+	if (same && now_ns - m->stop_ns < MASTER_STOP_TWICE_MS * NS_PER_MS)
+		return;
+	m->stop_signal = (int)s->ssi_signo;
+	m->stop_sender = s->ssi_pid;
+	m->stop_ns = now_ns;
+	m->want_stop++;
+	log_info("signal=SIG%s from pid=%u", sigabbrev_np((int)s->ssi_signo), s->ssi_pid);
+}
+
 static void
 master_read_signals(struct master *m)
 {
@@ -64,13 +80,12 @@ master_read_signals(struct master *m)
 			break;
 		case SIGHUP:
 			if (s.ssi_code == SI_KERNEL) /* the terminal is gone: nobody asked for a reload */
-				m->want_stop++;
+				master_stop_signal(m, &s);
 			else
 				m->want_reload = true;
 			break;
 		default:
-			log_info("signal=SIG%s from pid=%u", sigabbrev_np((int)s.ssi_signo), s.ssi_pid);
-			m->want_stop++;
+			master_stop_signal(m, &s);
 		}
 	}
 }

@@ -12,6 +12,7 @@
 #define MASTER_GENERATIONS_MAX 8    /* alive at once; a further reload waits until an old one has drained */
 #define MASTER_READY_TIMEOUT_S 30   /* fork to IPC_READY */
 #define MASTER_HANGUP_TIMEOUT_S 5   /* end of the control pipe to end of the process */
+#define MASTER_STOP_TWICE_MS 250    /* the same stop signal from the same process within this time is one */
 #define MASTER_DRAIN_GRACE_MS 500   /* after drain_timeout_ms, for children that end by the same clock */
 
 struct conf;
@@ -68,6 +69,9 @@ struct master {
 	enum master_state state;
 	bool want_reload, want_reap, reload_waits;
 	unsigned want_stop;  /* SIGTERM and SIGINT received and not yet acted on */
+	int stop_signal;     /* the last of them, who sent it, when */
+	uint32_t stop_sender;
+	uint64_t stop_ns;
 	int exit_code;
 };
 

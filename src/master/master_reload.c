@@ -112,6 +112,8 @@ master_reload_finish(struct master *m)
 	master_generation_leave(old);
 	log_info("ready generation=%llu workers=%u port=%u start_ms=%llu", (unsigned long long)g->number, m->nworker,
 	         m->listen.port, (unsigned long long)((clock_mono_ns() - g->begun_ns) / NS_PER_MS));
+	log_info("reload done, generation %llu serves, generation %llu drains", (unsigned long long)g->number,
+	         (unsigned long long)old->number);
 	snprintf(status, sizeof(status), "generation %llu serves, %u workers, port %u", (unsigned long long)g->number,
 	         m->nworker, m->listen.port);
 	sdnotify_ready(status);

@@ -538,10 +538,12 @@ old_generations_are_bounded(void **state)
 	}
 	kill(d.pid, SIGHUP);
 	wait_log(&d, "reload waits: 7 generations still drain");
-	/* Two requests: drain, then at once. */
+	/* Two requests: drain, then at once. The same signal again right away (timeout(1) does that) is no second one. */
 	kill(d.pid, SIGTERM);
 	wait_log(&d, "draining exit_code=0");
 	kill(d.pid, SIGTERM);
+	kill(d.pid, SIGINT);
+	wait_log(&d, "signal=SIGINT");
 	wait_log(&d, "ending at once");
 	assert_int_equal(wait_end(&d), PROC_EXIT_ASKED);
 	assert_null(strstr(d.log, "ready generation=9"));
