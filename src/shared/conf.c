@@ -67,7 +67,7 @@ conf_build_init(struct conf_build *b, struct errlist *errs)
 	*b = (struct conf_build){.arena = arena_new(1u << 16), .errs = errs};
 	strmap_init(&b->options, b->arena, conf_schema_count);
 	for (unsigned i = 0; i < conf_schema_count; i++) {
-		const char *name = arena_printf(b->arena, "%d:%s", conf_schema[i].section, conf_schema[i].key);
+		const char *name = arena_printf(b->arena, "%c%s", 'a' + conf_schema[i].section, conf_schema[i].key);
 
 		*strmap_put(&b->options, name, i) = i;
 	}

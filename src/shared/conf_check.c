@@ -17,6 +17,7 @@
 
 #include "hale/arena.h"
 #include "hale/mode.h"
+#include "hale/near.h"
 
 #define CONF_CHECK_SHOWN 60 /* bytes of a value that a message shows */
 
@@ -151,7 +152,6 @@ conf_check_number(const struct conf_check *v, double *out)
 	char shown[CONF_CHECK_SHOWN], range[80];
 	bool ok = true;
 
-	conf_check_range(o, range, sizeof(range));
 	if (n->kind == CONF_INT)
 		*out = (double)n->v.integer;
 	else if (n->kind == CONF_FLOAT)
@@ -162,11 +162,12 @@ conf_check_number(const struct conf_check *v, double *out)
 		ok = false;
 	if (!ok || !isfinite(*out) || (whole && *out != floor(*out))) {
 		conf_check_bad(v, n, "%s is not a %snumber, use %s", conf_check_value(v, shown, sizeof(shown)),
-		               whole ? "whole " : "", range);
+		               whole ? "whole " : "", conf_check_range(o, range, sizeof(range)));
 		return false;
 	}
 	if (o->max > o->min && (*out < o->min || *out > o->max)) {
-		conf_check_bad(v, n, "%s is out of range, use %s", conf_check_value(v, shown, sizeof(shown)), range);
+		conf_check_bad(v, n, "%s is out of range, use %s", conf_check_value(v, shown, sizeof(shown)),
+		               conf_check_range(o, range, sizeof(range)));
 		return false;
 	}
 	return true;
@@ -418,7 +419,7 @@ conf_check_finish(struct conf_build *b)
 		            "known from LiteLLM, but without effect in hale: %s", b->unused);
 }
 
-/* Keys of one section, for conf_near_find. */
+/* Keys of one section, for near_find. */
 static const char *
 conf_check_next_key(void *arg, unsigned i)
 {
@@ -444,7 +445,7 @@ conf_check_unknown(struct conf_build *b, enum conf_section section, const struct
 		return;
 	}
 	if (limit)
-		near = conf_near_find(n->key, limit, conf_check_next_key, &section);
+		near = near_find(n->key, limit, conf_check_next_key, &section);
 	if (near)
 		errlist_add(b->errs, true, n->file, n->key_line, n->key_column, n->key, "unknown key, did you mean \"%s\"?",
 		            near);
@@ -456,11 +457,13 @@ conf_check_unknown(struct conf_build *b, enum conf_section section, const struct
 static const struct conf_option *
 conf_check_option(const struct conf_build *b, enum conf_section section, const char *key)
 {
-	char name[96];
+	char name[96] = {(char)('a' + section)};
+	size_t len = strlen(key);
 	const uint32_t *at;
 
-	if ((size_t)snprintf(name, sizeof(name), "%d:%s", section, key) >= sizeof(name))
+	if (len + 2 > sizeof(name))
 		return NULL;
+	memcpy(name + 1, key, len + 1);
 	at = strmap_get(&b->options, name);
 	return at ? &conf_schema[*at] : NULL;
 }

@@ -9,8 +9,8 @@
 #define HALE_CONF_IMPL_H
 
 #include "hale/conf.h"
+#include "hale/conf_schema.h"
 
-#include "conf_schema.h"
 #include "strmap.h"
 
 #define CONF_FILE_BYTES_MAX (32u << 20)
@@ -29,7 +29,7 @@ struct conf_index {
 struct conf_build {
 	struct arena *arena;
 	struct errlist *errs;
-	struct strmap options;                    /* "section:key" to the position in the schema */
+	struct strmap options; /* a letter for the section and the key, to the position in the schema */
 	uint32_t nodes;                           /* so far, towards CONF_NODES_MAX */
 	const char *stack[CONF_INCLUDE_DEPTH_MAX]; /* real paths of the files being included */
 	unsigned depth, nfile;
@@ -75,10 +75,6 @@ void conf_check_warn(struct conf_build *b, const struct conf_node *n, const char
 const char *conf_check_show(const struct conf_node *n, char *buf, size_t size);
 /* "a map", "a list", "text" ... */
 const char *conf_check_kind(const struct conf_node *n);
-
-/* conf_near.c: the candidate nearest to word by Damerau-Levenshtein distance, at most `limit`; else NULL.
- * next(arg, i) gives candidate i, NULL after the last. */
-const char *conf_near_find(const char *word, unsigned limit, const char *(*next)(void *arg, unsigned i), void *arg);
 
 /* conf_model.c: model_list into c->deployment and c->group. */
 void conf_model_load(struct conf_build *b, struct conf *c, struct conf_index *index);

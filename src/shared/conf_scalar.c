@@ -184,10 +184,12 @@ conf_scalar_yaml_float(const char *text, double *out)
 void
 conf_scalar_resolve(struct conf_node *n)
 {
+	bool word = strlen(n->text) <= strlen("false"); /* most values are longer than any of the words */
+
 	n->kind = CONF_STRING;
-	if (conf_scalar_is_null(n->text))
+	if (word && conf_scalar_is_null(n->text))
 		n->kind = CONF_NULL;
-	else if (conf_scalar_yaml_bool(n->text, &n->v.boolean))
+	else if (word && conf_scalar_yaml_bool(n->text, &n->v.boolean))
 		n->kind = CONF_BOOL;
 	else if (conf_scalar_yaml_int(n->text, &n->v.integer))
 		n->kind = CONF_INT;

@@ -6,7 +6,7 @@
  */
 #include "hale/hale.h"
 
-#include "conf_schema.h"
+#include "hale/conf_schema.h"
 
 #include "hale/conf.h"
 #include "hale/deployment.h"

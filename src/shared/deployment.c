@@ -169,8 +169,11 @@ deployment_id(const char *model_name, const struct conf_node *params, char out[6
 	}
 	HALE_ASSERT(EVP_Digest(strbuf_str(&b), b.len, digest, &len, EVP_sha256(), NULL) == 1 && len == 32);
 	strbuf_release(&b);
-	for (unsigned i = 0; i < 32; i++)
-		snprintf(out + 2 * i, 3, "%02x", digest[i]);
+	for (unsigned i = 0; i < 32; i++) {
+		out[2 * i] = "0123456789abcdef"[digest[i] >> 4];
+		out[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
+	}
+	out[64] = '\0';
 }
 
 uint64_t

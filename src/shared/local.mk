@@ -10,10 +10,8 @@ src_libshared_a_SOURCES = \
 	src/shared/conf_file.c \
 	src/shared/conf_impl.h \
 	src/shared/conf_model.c \
-	src/shared/conf_near.c \
 	src/shared/conf_scalar.c \
 	src/shared/conf_schema.c \
-	src/shared/conf_schema.h \
 	src/shared/conf_yaml.c \
 	src/shared/deployment.c \
 	src/shared/err.c \
@@ -24,6 +22,7 @@ src_libshared_a_SOURCES = \
 	src/shared/ipc.c \
 	src/shared/log.c \
 	src/shared/mode.c \
+	src/shared/near.c \
 	src/shared/outcome.c \
 	src/shared/proc.c \
 	src/shared/provider.c \
@@ -45,6 +44,7 @@ noinst_HEADERS += \
 	include/hale/banned.h \
 	include/hale/clock.h \
 	include/hale/conf.h \
+	include/hale/conf_schema.h \
 	include/hale/deployment.h \
 	include/hale/err.h \
 	include/hale/hale.h \
@@ -56,6 +56,7 @@ noinst_HEADERS += \
 	include/hale/json_scan.h \
 	include/hale/log.h \
 	include/hale/mode.h \
+	include/hale/near.h \
 	include/hale/outcome.h \
 	include/hale/probe.h \
 	include/hale/proc.h \

@@ -136,12 +136,15 @@ static void
 redact_set_walk(struct redact_set *s, const struct conf_node *n, bool secret)
 {
 	for (; n; n = n->next) {
-		bool mine = secret || (n->key && redact_is_secret_name(n->key));
+		bool nested = n->kind == CONF_LIST || n->kind == CONF_MAP, mine;
 
-		if (n->kind == CONF_STRING && mine)
-			redact_set_add(s, n->v.string);
-		else if (n->kind == CONF_LIST || n->kind == CONF_MAP)
+		if (n->kind != CONF_STRING && !nested)
+			continue;
+		mine = secret || (n->key && redact_is_secret_name(n->key));
+		if (nested)
 			redact_set_walk(s, n->child, mine);
+		else if (mine)
+			redact_set_add(s, n->v.string);
 	}
 }
 

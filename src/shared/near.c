@@ -1,18 +1,18 @@
 /* The nearest known word, for "did you mean": Damerau-Levenshtein distance (optimal string alignment). */
 #include "hale/hale.h"
 
-#include "conf_impl.h"
+#include "hale/near.h"
 
-#define CONF_NEAR_MAX 64 /* longer words have no neighbours */
+#define NEAR_MAX 64 /* longer words have no neighbours */
 
 /* Distance of a and b, or limit + 1 as soon as it is known to exceed limit. */
 static unsigned
-conf_near_distance(const char *a, const char *b, unsigned limit)
+near_distance(const char *a, const char *b, unsigned limit)
 {
-	unsigned row[3][CONF_NEAR_MAX + 1];
+	unsigned row[3][NEAR_MAX + 1];
 	size_t na = strlen(a), nb = strlen(b);
 
-	if (na > CONF_NEAR_MAX || nb > CONF_NEAR_MAX || (na > nb ? na - nb : nb - na) > limit)
+	if (na > NEAR_MAX || nb > NEAR_MAX || (na > nb ? na - nb : nb - na) > limit)
 		return limit + 1;
 	for (size_t j = 0; j <= nb; j++)
 		row[0][j] = (unsigned)j;
@@ -40,12 +40,12 @@ conf_near_distance(const char *a, const char *b, unsigned limit)
 }
 
 const char *
-conf_near_find(const char *word, unsigned limit, const char *(*next)(void *arg, unsigned i), void *arg)
+near_find(const char *word, unsigned limit, near_next_f next, void *arg)
 {
 	const char *best = NULL, *candidate;
 
 	for (unsigned i = 0; (candidate = next(arg, i)) != NULL; i++) {
-		unsigned d = conf_near_distance(word, candidate, limit);
+		unsigned d = near_distance(word, candidate, limit);
 
 		if (d > limit)
 			continue;
