@@ -1,9 +1,46 @@
-/* Entry point. */
+/* Entry point: reads the command line and becomes the supervisor or runs one of the small verbs.
+ *
+ * The children's entry points are handed over here, so that the master's objects refer to no other room.
+ */
 #include "hale/hale.h"
 
-int
-main(void)
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+#include "hale/heritage.h"
+#include "hale/log.h"
+
+extern char **environ;
+
+static const char *
+main_getenv(const char *name)
 {
-	puts(HALE_PRODUCT);
-	return 0;
+	return getenv(name);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct cli_options o;
+	char error[512];
+
+	setproctitle_init(argc, argv, environ);
+	if (!cli_parse(argc, argv, main_getenv, &o, error, sizeof(error))) {
+		fprintf(stderr, "hale: %s\nTry: hale --help\n", error);
+		return CLI_EXIT_USAGE;
+	}
+	log_init("hale", -1, o.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+	if (o.verb != CLI_RUN)
+		return cli_run(&o);
+	return master_run(&(struct master_options){
+		.config = o.config,
+		.host = o.host,
+		.port = o.port,
+		.num_workers = o.num_workers,
+		.debug = o.debug,
+		.insecure = o.insecure,
+		.worker_main = worker_main,
+		.prober_main = prober_main,
+	});
 }
