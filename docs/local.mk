@@ -1,1 +1,2 @@
 dist_doc_DATA += docs/architecture.md docs/operations.md
+dist_doc_DATA += docs/config.md

@@ -1,6 +1,4 @@
 /* Entry point: reads the command line and becomes the supervisor or runs one of the small verbs.
- *
- * The children's entry points are handed over here, so that the master's objects refer to no other room.
  */
 #include "hale/hale.h"
 
@@ -8,7 +6,6 @@
 
 #include "cli/cli.h"
 
-#include "hale/heritage.h"
 #include "hale/log.h"
 
 extern char **environ;
@@ -33,14 +30,6 @@ main(int argc, char **argv)
 	log_init("hale", -1, o.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 	if (o.verb != CLI_RUN)
 		return cli_run(&o);
-	return master_run(&(struct master_options){
-		.config = o.config,
-		.host = o.host,
-		.port = o.port,
-		.num_workers = o.num_workers,
-		.debug = o.debug,
-		.insecure = o.insecure,
-		.worker_main = worker_main,
-		.prober_main = prober_main,
-	});
+	fputs("hale: this build has no daemon yet\n", stderr);
+	return CLI_EXIT_USAGE;
 }

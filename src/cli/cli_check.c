@@ -3,6 +3,7 @@
 
 #include "cli.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "hale/conf.h"
@@ -11,17 +12,31 @@
 
 #define CLI_CHECK_GROUPS 50 /* shown; more are only counted */
 
-static void
-cli_check_list(const struct err_entry *list, unsigned seen, const char *kind, const char *plural)
+static int
+cli_check_order(const void *a, const void *b)
 {
+	const struct err_entry *x = a, *y = b;
+	int c = strcmp(x->file ? x->file : "", y->file ? y->file : "");
+
+	if (c == 0)
+		c = (x->line > y->line) - (x->line < y->line);
+	return c ? c : (x->column > y->column) - (x->column < y->column);
+}
+
+/* In the order of the file: the loader works section by section. */
+static void
+cli_check_list(struct err_entry *list, unsigned seen, const char *kind, const char *plural)
+{
+	unsigned n = seen < ERRLIST_MAX ? seen : ERRLIST_MAX;
 	char text[1024];
 
-	for (unsigned i = 0; i < seen && i < ERRLIST_MAX; i++) {
+	qsort(list, n, sizeof(*list), cli_check_order);
+	for (unsigned i = 0; i < n; i++) {
 		errlist_format(&list[i], text, sizeof(text));
-		fprintf(stderr, "%s%s\n", text, *kind ? kind : "");
+		fprintf(stderr, "%s%s\n", text, kind);
 	}
-	if (seen > ERRLIST_MAX)
-		fprintf(stderr, "... and %u more %s\n", seen - ERRLIST_MAX, plural);
+	if (seen > n)
+		fprintf(stderr, "... and %u more %s\n", seen - n, plural);
 }
 
 /* "chat 3, embedding 1" of a group. */
@@ -64,7 +79,8 @@ cli_check_summary(const struct conf *c)
 int
 cli_check(const struct cli_options *o)
 {
-	bool unreadable = access(o->config, R_OK) == -1;
+	struct stat st;
+	bool unreadable = access(o->config, R_OK) == -1 || (stat(o->config, &st) == 0 && S_ISDIR(st.st_mode));
 	struct conf *c = NULL;
 	struct errlist errs;
 	int rc, code;
