@@ -25,6 +25,7 @@ struct json_scan {
 	bool model_escaped;      /* contains backslashes: unescape before comparing */
 	bool stream;             /* "stream": true */
 	struct json_span stream_options;
+	bool include_usage;      /* "stream_options": {"include_usage": true} */
 	struct json_span messages, input, prompt; /* presence and place */
 	bool has_max_tokens; /* max_tokens or max_completion_tokens */
 };

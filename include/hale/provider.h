@@ -42,18 +42,22 @@ struct provider_xlate {
 	int (*response)(const char *model, const char *body, size_t len, struct strbuf *out);
 	/* Error answer -> message and type for the OpenAI envelope. */
 	int (*error)(int status, const char *body, size_t len, struct strbuf *message, const char **type);
-	struct xlate_stream *(*stream_new)(const char *model);
-	/* Bytes in, zero or more complete "data: ...\n\n" events out. *done: the provider said it is finished. */
+	/* include_usage: the client asked for the last chunk with the token counts (json_scan.include_usage). */
+	struct xlate_stream *(*stream_new)(const char *model, bool include_usage);
+	/* Bytes in, zero or more complete "data: ...\n\n" events out; an error event of the provider becomes
+	 * "data: {"error": ...}". *done: the provider said it is finished, "data: [DONE]" is out.
+	 * HALE_EINVAL: not the provider's form; HALE_ELIMIT: an event is too large. */
 	int (*stream_feed)(struct xlate_stream *s, const char *data, size_t len, struct strbuf *out, bool *done);
 	void (*stream_free)(struct xlate_stream *s);
 };
 
 /* One cell of mode x provider. */
 struct provider_op {
-	/* Address and static headers for `model` (upstream name); allocated in a. */
+	/* Address and static headers for `model` (upstream name); allocated in a. HALE_EINVAL: no usable base, or
+	 * a header value that would break the request head; HALE_ELIMIT: too many headers. */
 	int (*endpoint)(struct arena *a, const struct deployment *d, const char *model, bool stream, struct endpoint *out);
 	const struct provider_xlate *xlate; /* NULL: OpenAI's form both ways */
-	/* Does a 2xx body have the mode's essential member? *why: static text when not. */
+	/* Does a 2xx body, as the provider sent it, have the mode's essential member? *why: static text when not. */
 	bool (*essential)(const char *body, size_t len, const char **why);
 };
 
@@ -62,6 +66,7 @@ struct provider {
 	const char *default_base; /* NULL: api_base must be configured */
 	const char *key_env[3], *base_env[3], *version_env; /* NULL-terminated where shorter */
 	const char *default_version;
+	const char *bare_path; /* goes after a base without a path ("/v1"), or NULL */
 	bool local; /* self-hosted: no key is needed */
 	const struct provider_op *op[MODE_COUNT]; /* NULL: this provider has no such mode */
 };

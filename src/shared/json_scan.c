@@ -502,6 +502,17 @@ json_members(const char *text, size_t len, unsigned depth_max, struct json_want 
 enum { SCAN_MODEL, SCAN_STREAM, SCAN_STREAM_OPTIONS, SCAN_MESSAGES, SCAN_INPUT, SCAN_PROMPT, SCAN_MAX_TOKENS,
        SCAN_MAX_COMPLETION_TOKENS, SCAN_COUNT };
 
+static bool
+json_scan_usage(const char *text, struct json_span options)
+{
+	struct json_want usage = {.key = "include_usage"};
+	const char *why;
+	size_t at;
+
+	return options.len && json_members(text + options.start, options.len, JSON_DEPTH_MAX, &usage, 1, &why, &at) == 0 &&
+	       usage.value.len && text[options.start + usage.value.start] == 't';
+}
+
 int
 json_scan(const char *text, size_t len, unsigned depth_max, struct json_scan *out, const char **why, size_t *at)
 {
@@ -538,6 +549,7 @@ json_scan(const char *text, size_t len, unsigned depth_max, struct json_scan *ou
 		.model_escaped = model->len && memchr(text + model->start, '\\', model->len),
 		.stream = stream->len && text[stream->start] == 't',
 		.stream_options = want[SCAN_STREAM_OPTIONS].value,
+		.include_usage = json_scan_usage(text, want[SCAN_STREAM_OPTIONS].value),
 		.messages = want[SCAN_MESSAGES].value,
 		.input = want[SCAN_INPUT].value,
 		.prompt = want[SCAN_PROMPT].value,

@@ -26,6 +26,10 @@ src_libshared_a_SOURCES = \
 	src/shared/outcome.c \
 	src/shared/proc.c \
 	src/shared/provider.c \
+	src/shared/provider_azure.c \
+	src/shared/provider_endpoint.c \
+	src/shared/provider_impl.h \
+	src/shared/provider_openai.c \
 	src/shared/sdnotify.c \
 	src/shared/redact.c \
 	src/shared/strbuf.c \

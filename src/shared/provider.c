@@ -10,7 +10,13 @@
  */
 #include "hale/hale.h"
 
-#include "hale/provider.h"
+#include "provider_impl.h"
+
+/* Modes of a row in OpenAI's form. */
+#define PROVIDER_CHAT [MODE_CHAT] = &provider_openai_chat
+#define PROVIDER_COMPLETION [MODE_COMPLETION] = &provider_openai_completion
+#define PROVIDER_EMBEDDING [MODE_EMBEDDING] = &provider_openai_embedding
+#define PROVIDER_OPENAI_OPS {PROVIDER_CHAT, PROVIDER_COMPLETION, PROVIDER_EMBEDDING}
 
 static const struct provider provider_table[] = {
 	{
@@ -18,6 +24,7 @@ static const struct provider provider_table[] = {
 		.default_base = "https://api.openai.com/v1",
 		.key_env = {"OPENAI_API_KEY"},
 		.base_env = {"OPENAI_BASE_URL", "OPENAI_API_BASE"},
+		.op = PROVIDER_OPENAI_OPS,
 	},
 	{
 		.name = "azure",
@@ -25,6 +32,9 @@ static const struct provider provider_table[] = {
 		.base_env = {"AZURE_API_BASE"},
 		.version_env = "AZURE_API_VERSION",
 		.default_version = "2025-02-01-preview",
+		.op = {[MODE_CHAT] = &provider_azure_chat,
+		       [MODE_COMPLETION] = &provider_azure_completion,
+		       [MODE_EMBEDDING] = &provider_azure_embedding},
 	},
 	{
 		.name = "anthropic",
@@ -37,72 +47,84 @@ static const struct provider provider_table[] = {
 		.default_base = "https://api.groq.com/openai/v1",
 		.key_env = {"GROQ_API_KEY"},
 		.base_env = {"GROQ_API_BASE"},
+		.op = PROVIDER_OPENAI_OPS,
 	},
 	{
 		.name = "together_ai",
 		.default_base = "https://api.together.xyz/v1",
 		.key_env = {"TOGETHERAI_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHER_API_KEY"},
 		.base_env = {"TOGETHERAI_API_BASE", "TOGETHER_AI_API_BASE"},
+		.op = PROVIDER_OPENAI_OPS,
 	},
 	{
 		.name = "deepseek",
 		.default_base = "https://api.deepseek.com/v1",
 		.key_env = {"DEEPSEEK_API_KEY"},
 		.base_env = {"DEEPSEEK_API_BASE"},
+		.op = PROVIDER_OPENAI_OPS,
 	},
 	{
 		.name = "openrouter",
 		.default_base = "https://openrouter.ai/api/v1",
 		.key_env = {"OPENROUTER_API_KEY", "OR_API_KEY"},
 		.base_env = {"OPENROUTER_API_BASE"},
+		.op = PROVIDER_OPENAI_OPS,
 	},
 	{
 		.name = "xai",
 		.default_base = "https://api.x.ai/v1",
 		.key_env = {"XAI_API_KEY"},
 		.base_env = {"XAI_API_BASE"},
+		.op = PROVIDER_OPENAI_OPS,
 	},
 	{
 		.name = "fireworks_ai",
 		.default_base = "https://api.fireworks.ai/inference/v1",
 		.key_env = {"FIREWORKS_AI_API_KEY", "FIREWORKS_API_KEY", "FIREWORKSAI_API_KEY"},
 		.base_env = {"FIREWORKS_API_BASE"},
+		.op = PROVIDER_OPENAI_OPS,
 	},
 	{
 		.name = "perplexity",
 		.default_base = "https://api.perplexity.ai",
 		.key_env = {"PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"},
 		.base_env = {"PERPLEXITY_API_BASE"},
+		.op = {PROVIDER_CHAT},
 	},
 	{
 		.name = "mistral",
 		.default_base = "https://api.mistral.ai/v1",
 		.key_env = {"MISTRAL_API_KEY"},
 		.base_env = {"MISTRAL_API_BASE"},
+		.op = {PROVIDER_CHAT, PROVIDER_EMBEDDING},
 	},
 	{
 		.name = "jina_ai",
 		.default_base = "https://api.jina.ai/v1",
 		.key_env = {"JINA_AI_API_KEY"},
 		.base_env = {"JINA_AI_API_BASE"},
+		.op = {PROVIDER_EMBEDDING},
 	},
 	{
 		.name = "voyage",
 		.default_base = "https://api.voyageai.com/v1",
 		.key_env = {"VOYAGE_API_KEY", "VOYAGE_AI_API_KEY", "VOYAGE_AI_TOKEN"},
 		.base_env = {"VOYAGE_API_BASE"},
+		.op = {PROVIDER_EMBEDDING},
 	},
 	{
 		.name = "hosted_vllm",
 		.key_env = {"HOSTED_VLLM_API_KEY"},
 		.base_env = {"HOSTED_VLLM_API_BASE"},
 		.local = true,
+		.op = PROVIDER_OPENAI_OPS,
 	},
 	{
 		.name = "vllm",
 		.key_env = {"VLLM_API_KEY"},
 		.base_env = {"VLLM_API_BASE"},
 		.local = true,
+		.op = PROVIDER_OPENAI_OPS,
 	},
 	{
 		.name = "ollama",
@@ -110,6 +132,8 @@ static const struct provider provider_table[] = {
 		.key_env = {"OLLAMA_API_KEY"},
 		.base_env = {"OLLAMA_API_BASE"},
 		.local = true,
+		.bare_path = "/v1",
+		.op = PROVIDER_OPENAI_OPS,
 	},
 	{
 		.name = "ollama_chat",
@@ -117,6 +141,8 @@ static const struct provider provider_table[] = {
 		.key_env = {"OLLAMA_API_KEY"},
 		.base_env = {"OLLAMA_API_BASE"},
 		.local = true,
+		.bare_path = "/v1",
+		.op = PROVIDER_OPENAI_OPS,
 	},
 	{
 		.name = "lm_studio",
@@ -124,17 +150,20 @@ static const struct provider provider_table[] = {
 		.key_env = {"LM_STUDIO_API_KEY"},
 		.base_env = {"LM_STUDIO_API_BASE"},
 		.local = true,
+		.op = PROVIDER_OPENAI_OPS,
 	},
 	{
 		/* No key variable: a server that somebody named by address must not be sent OpenAI's key. */
 		.name = "custom_openai",
 		.local = true,
+		.op = PROVIDER_OPENAI_OPS,
 	},
 	{
 		.name = "openai_like",
 		.key_env = {"OPENAI_LIKE_API_KEY"},
 		.base_env = {"OPENAI_LIKE_API_BASE"},
 		.local = true,
+		.op = PROVIDER_OPENAI_OPS,
 	},
 };
 

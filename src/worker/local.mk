@@ -4,6 +4,11 @@ src_libworker_a_SOURCES = \
 	src/worker/worker_answer.c \
 	src/worker/worker_attempt.c \
 	src/worker/worker_health.c \
+	src/worker/worker_http.c \
+	src/worker/worker_http_conn.c \
+	src/worker/worker_http_reply.c \
+	src/worker/worker_http_req.c \
+	src/worker/worker_http_strict.c \
 	src/worker/worker_proxy.c \
 	src/worker/worker_rounds.c \
 	src/worker/worker_route.c \
@@ -13,6 +18,8 @@ noinst_HEADERS += \
 	src/worker/worker.h \
 	src/worker/worker_health.h \
 	src/worker/worker_http.h \
+	src/worker/worker_http_conn.h \
+	src/worker/worker_http_strict.h \
 	src/worker/worker_proxy.h \
 	src/worker/worker_proxy_int.h \
 	src/worker/worker_render.h \

@@ -134,7 +134,7 @@ worker_attempt_head_cb(void *arg, int status, const struct http_header *h, unsig
 		return;
 	a->sse = p->stream && a->content_type && strncasecmp(a->content_type, "text/event-stream", 17) == 0;
 	if (a->sse && a->op->xlate && a->op->xlate->stream_new)
-		a->xs = a->op->xlate->stream_new(p->model);
+		a->xs = a->op->xlate->stream_new(p->model, p->scan.include_usage);
 	if (a->sse)
 		worker_attempt_arm_token(p);
 }

@@ -23,12 +23,15 @@ enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_O
 
 typedef void (*http_handler_f)(struct http_req *r, void *arg);
 
-/* counters go to worker w's lines of t. limits must outlive the server. */
+/* counters go to worker w's lines of t (NULL: not counted). limits must outlive the server. SIGPIPE must be
+ * ignored. */
 struct http_server *worker_http_new(struct event_base *base, const struct conf_limits *limits, struct htable *t,
                                     unsigned w, http_handler_f handler, void *arg);
 /* Serves an already listening, non-blocking socket. 0 or HALE_ESYS. The descriptor stays the caller's. */
 int worker_http_listen(struct http_server *s, int fd);
-/* Stops accepting; idle kept-alive connections are closed, running ones after their answer. */
+/* Stops accepting: connections not yet taken stay in the sockets for a successor. Every answer from now on
+ * is the last one of its connection (Connection: close); connections without a request are kept for another
+ * second, so that a request already on its way is answered, then closed. */
 void worker_http_drain(struct http_server *s);
 unsigned worker_http_connections(const struct http_server *s);
 unsigned worker_http_requests(const struct http_server *s); /* taken, not yet answered */
@@ -46,8 +49,9 @@ uint64_t http_req_start_ns(const struct http_req *r);
 /* Visits every header in order. */
 void http_req_each_header(const struct http_req *r, void (*f)(void *arg, const char *name, const char *value), void *arg);
 
-/* gone: the client closed or the write timed out; nothing may be sent any more. drained: see reply_chunk.
- * Either may be NULL. */
+/* gone: the client closed or the write timed out; nothing may be sent any more. A client that shut only its
+ * sending side still gets its answer. drained: see reply_chunk. Neither is called from inside a reply function.
+ * drained may be NULL. */
 void http_req_watch(struct http_req *r, void (*gone)(void *arg), void (*drained)(void *arg), void *arg);
 
 /* Adds a header to the answer; before reply or reply_begin. name and value are copied and checked (a value
@@ -63,7 +67,9 @@ bool http_reply_chunk(struct http_req *r, const void *data, size_t len);
 void http_reply_end(struct http_req *r);
 /* Closes the connection without a proper end: the client must see that the answer is not complete. */
 void http_reply_abort(struct http_req *r);
-/* Leaves HTTP: the caller owns the connection (bytes already read are in its input buffer); r is dead. */
+/* Leaves HTTP: the caller drives the connection (bytes already read are in its input buffer, callbacks and
+ * watermarks are cleared). r lives on for one purpose: http_reply_abort(r) closes and frees it all; the
+ * bufferevent is not to be freed by the caller. gone fires only when the server itself is freed. */
 struct bufferevent *http_req_take_over(struct http_req *r);
 
 #endif

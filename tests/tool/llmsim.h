@@ -144,12 +144,9 @@ struct llmsim_reply {
 	enum llmsim_op op;
 	bool stream, sse, include_usage, truncated; /* sse: the content type of a stream */
 	char model[LLMSIM_MODEL_MAX];
-	uint64_t serial;
-	int64_t created;
-	unsigned prompt_tokens, tokens, chunk_bytes;
-	unsigned inputs, dimensions;
+	uint64_t serial, created, prompt_tokens, tokens, status; /* all of one type for llmsim_text() */
+	unsigned chunk_bytes, inputs, dimensions;
 	bool base64;
-	int status;
 	struct strbuf prefix; /* the part that all events of a stream share */
 };
 /* Decides the answer. Whole bodies (everything but streams) are rendered into `body`. */
@@ -165,14 +162,17 @@ void llmsim_reply_usage(const struct llmsim_reply *rep, struct strbuf *out);
 /* llmsim_route.c: path to api and op. */
 void llmsim_route(struct llmsim_request *r);
 
+/* llmsim_text.c. Conversions: %s text; of uint64_t: %u decimal, %x hexadecimal, %i an id of 16 digits. */
+void llmsim_text(struct strbuf *out, const char *format, ...);
+/* Pieces first .. first + n - 1 of the filler, each `bytes` long (0: one word). */
+void llmsim_text_fill(unsigned first, unsigned n, unsigned bytes, struct strbuf *out);
+
 /* llmsim_stream.c: a stream is a sequence of numbered events. */
 void llmsim_stream_begin(struct llmsim_reply *rep);
 unsigned llmsim_stream_events(const struct llmsim_reply *rep, bool terminator);
 void llmsim_stream_event(const struct llmsim_reply *rep, unsigned n, struct strbuf *out);
 /* An error in the middle of a stream, as the API words it. */
 void llmsim_stream_error(const struct llmsim_reply *rep, struct strbuf *out);
-/* n pieces of filler text, each about `bytes` long (0: one word). */
-void llmsim_stream_text(unsigned first, unsigned n, unsigned bytes, struct strbuf *out);
 
 /* llmsim_conn.c: one connection and its I/O; llmsim_play.c: how an answer goes out. */
 enum llmsim_play { PLAY_IDLE, PLAY_START, PLAY_HEAD, PLAY_BODY, PLAY_END, PLAY_HANG };

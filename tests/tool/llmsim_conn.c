@@ -143,7 +143,7 @@ llmsim_conn_flush(struct llmsim_conn *c)
 static void
 llmsim_conn_bad(struct llmsim_conn *c, int status)
 {
-	struct llmsim_reply rep = {.api = LLMSIM_OPENAI, .status = status};
+	struct llmsim_reply rep = {.api = LLMSIM_OPENAI, .status = (uint64_t)status};
 	struct strbuf body;
 
 	c->sim->bad_requests++;

@@ -32,10 +32,10 @@ llmsim_control_query(const struct llmsim_request *r, const char *name)
 
 			strbuf_init(&b, 0);
 			for (p += n + 1; p < stop; p++) {
-				char hex[3] = {p[0], stop - p > 2 ? p[1] : '\0', stop - p > 2 ? p[2] : '\0'};
+				if (*p == '%' && stop - p > 2) {
+					char hex[3] = {p[1], p[2], '\0'};
 
-				if (*p == '%' && hex[1] && hex[2]) {
-					strbuf_putc(&b, (char)strtol(hex + 1, NULL, 16));
+					strbuf_putc(&b, (char)strtol(hex, NULL, 16));
 					p += 2;
 				} else {
 					strbuf_putc(&b, *p);

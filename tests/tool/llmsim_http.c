@@ -287,7 +287,7 @@ llmsim_http_parse(const char *p, size_t len, struct strbuf *store, struct llmsim
 	size_t end;
 
 	*r = (struct llmsim_request){.content_length = -1, .max_tokens = -1, .max_completion_tokens = -1, .dimensions = -1};
-	blank = len ? memmem(p, len < LLMSIM_HEAD_MAX ? len : LLMSIM_HEAD_MAX, "\r\n\r\n", 4) : NULL;
+	blank = p ? memmem(p, len < LLMSIM_HEAD_MAX ? len : LLMSIM_HEAD_MAX, "\r\n\r\n", 4) : NULL;
 	if (!blank) {
 		*status = memmem(p, len, "\n\n", 2) ? 400 : 431;
 		return *status == 400 || len >= LLMSIM_HEAD_MAX ? LLMSIM_BAD : LLMSIM_MORE;

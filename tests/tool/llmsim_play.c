@@ -17,7 +17,7 @@ enum llmsim_step { STEP_ON, STEP_WAIT, STEP_END };
 static void
 llmsim_play_finish(struct llmsim_conn *c, bool close_after)
 {
-	llmsim_count_end(c->sim, c->key, c->reply.status, false);
+	llmsim_count_end(c->sim, c->key, (int)c->reply.status, false);
 	llmsim_fault_put(c->fault);
 	c->fault = NULL;
 	c->key = NULL;
@@ -87,7 +87,7 @@ llmsim_play_head(struct llmsim_conn *c)
 	else if (c->reply.stream)
 		strbuf_puts(&c->out, "\r\n");
 	else
-		strbuf_printf(&c->out, "content-length: %zu\r\n\r\n", c->body.len);
+		llmsim_text(&c->out, "content-length: %u\r\n\r\n", (uint64_t)c->body.len);
 }
 
 static void
@@ -96,7 +96,7 @@ llmsim_play_piece(struct llmsim_conn *c, const char *data, size_t len)
 	if (len == 0)
 		return; /* a chunk of no bytes would be the end */
 	if (c->framed)
-		strbuf_printf(&c->out, "%zx\r\n", len);
+		llmsim_text(&c->out, "%x\r\n", (uint64_t)len);
 	strbuf_add(&c->out, data, len);
 	if (c->framed)
 		strbuf_puts(&c->out, "\r\n");

@@ -40,9 +40,9 @@ llmsim_reply_error(const struct llmsim_reply *rep, int status, const char *messa
 	if (!message)
 		message = llmsim_error[best].message;
 	if (rep->api == LLMSIM_ANTHROPIC) {
-		strbuf_printf(out, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":", llmsim_error[best].anthropic_type);
+		llmsim_text(out, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":", llmsim_error[best].anthropic_type);
 		strbuf_json_string(out, message);
-		strbuf_printf(out, "},\"request_id\":\"req_%016llx\"}", (unsigned long long)rep->serial);
+		llmsim_text(out, "},\"request_id\":\"req_%i\"}", rep->serial);
 		return;
 	}
 	strbuf_puts(out, "{\"error\":{\"message\":");
@@ -51,7 +51,7 @@ llmsim_reply_error(const struct llmsim_reply *rep, int status, const char *messa
 		strbuf_printf(out, ",\"code\":\"%d\"}}", status);
 		return;
 	}
-	strbuf_printf(out, ",\"type\":\"%s\",\"param\":", llmsim_error[best].openai_type);
+	llmsim_text(out, ",\"type\":\"%s\",\"param\":", llmsim_error[best].openai_type);
 	strbuf_json_string(out, param);
 	strbuf_puts(out, ",\"code\":");
 	strbuf_json_string(out, code ? code : llmsim_error[best].openai_code);
@@ -62,14 +62,14 @@ void
 llmsim_reply_usage(const struct llmsim_reply *rep, struct strbuf *out)
 {
 	if (rep->api == LLMSIM_ANTHROPIC)
-		strbuf_printf(out,
+		llmsim_text(out,
 		              "{\"input_tokens\":%u,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,"
 		              "\"output_tokens\":%u}",
 		              rep->prompt_tokens, rep->tokens);
 	else if (rep->op == LLMSIM_EMBEDDING)
-		strbuf_printf(out, "{\"prompt_tokens\":%u,\"total_tokens\":%u}", rep->prompt_tokens, rep->prompt_tokens);
+		llmsim_text(out, "{\"prompt_tokens\":%u,\"total_tokens\":%u}", rep->prompt_tokens, rep->prompt_tokens);
 	else
-		strbuf_printf(out,
+		llmsim_text(out,
 		              "{\"prompt_tokens\":%u,\"completion_tokens\":%u,\"total_tokens\":%u,\"prompt_tokens_details\":{"
 		              "\"cached_tokens\":0,\"audio_tokens\":0},\"completion_tokens_details\":{\"reasoning_tokens\":0,"
 		              "\"audio_tokens\":0,\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}",
@@ -80,23 +80,23 @@ static void
 llmsim_reply_chat(const struct llmsim_reply *rep, struct strbuf *out)
 {
 	if (rep->api == LLMSIM_ANTHROPIC) {
-		strbuf_printf(out,
-		              "{\"id\":\"msg_%016llx\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"%s\",\"content\":[{"
+		llmsim_text(out,
+		              "{\"id\":\"msg_%i\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"%s\",\"content\":[{"
 		              "\"type\":\"text\",\"text\":\"",
-		              (unsigned long long)rep->serial, rep->model);
-		llmsim_stream_text(0, rep->tokens, rep->chunk_bytes, out);
-		strbuf_printf(out, "\"}],\"stop_reason\":\"%s\",\"stop_sequence\":null,\"usage\":",
+		              rep->serial, rep->model);
+		llmsim_text_fill(0, (unsigned)rep->tokens, rep->chunk_bytes, out);
+		llmsim_text(out, "\"}],\"stop_reason\":\"%s\",\"stop_sequence\":null,\"usage\":",
 		              rep->truncated ? "max_tokens" : "end_turn");
 		llmsim_reply_usage(rep, out);
 		strbuf_putc(out, '}');
 		return;
 	}
-	strbuf_printf(out,
-	              "{\"id\":\"chatcmpl-%016llx\",\"object\":\"chat.completion\",\"created\":%lld,\"model\":\"%s\","
+	llmsim_text(out,
+	              "{\"id\":\"chatcmpl-%i\",\"object\":\"chat.completion\",\"created\":%u,\"model\":\"%s\","
 	              "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"",
-	              (unsigned long long)rep->serial, (long long)rep->created, rep->model);
-	llmsim_stream_text(0, rep->tokens, rep->chunk_bytes, out);
-	strbuf_printf(out,
+	              rep->serial, rep->created, rep->model);
+	llmsim_text_fill(0, (unsigned)rep->tokens, rep->chunk_bytes, out);
+	llmsim_text(out,
 	              "\",\"refusal\":null,\"annotations\":[]},\"logprobs\":null,%s\"finish_reason\":\"%s\"}],\"usage\":",
 	              rep->api == LLMSIM_AZURE
 	                  ? "\"content_filter_results\":{\"hate\":{\"filtered\":false,\"severity\":\"safe\"}},"
@@ -109,12 +109,12 @@ llmsim_reply_chat(const struct llmsim_reply *rep, struct strbuf *out)
 static void
 llmsim_reply_completion(const struct llmsim_reply *rep, struct strbuf *out)
 {
-	strbuf_printf(out,
-	              "{\"id\":\"cmpl-%016llx\",\"object\":\"text_completion\",\"created\":%lld,\"model\":\"%s\",\"choices\":[{"
+	llmsim_text(out,
+	              "{\"id\":\"cmpl-%i\",\"object\":\"text_completion\",\"created\":%u,\"model\":\"%s\",\"choices\":[{"
 	              "\"text\":\"",
-	              (unsigned long long)rep->serial, (long long)rep->created, rep->model);
-	llmsim_stream_text(0, rep->tokens, rep->chunk_bytes, out);
-	strbuf_printf(out, "\",\"index\":0,\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":",
+	              rep->serial, rep->created, rep->model);
+	llmsim_text_fill(0, (unsigned)rep->tokens, rep->chunk_bytes, out);
+	llmsim_text(out, "\",\"index\":0,\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":",
 	              rep->truncated ? "length" : "stop");
 	llmsim_reply_usage(rep, out);
 	strbuf_putc(out, '}');
@@ -152,7 +152,7 @@ llmsim_reply_embedding(const struct llmsim_reply *rep, struct strbuf *out)
 		llmsim_reply_vector(rep, i, out);
 		strbuf_putc(out, '}');
 	}
-	strbuf_printf(out, "],\"model\":\"%s\",\"usage\":", rep->model);
+	llmsim_text(out, "],\"model\":\"%s\",\"usage\":", rep->model);
 	llmsim_reply_usage(rep, out);
 	strbuf_putc(out, '}');
 }
@@ -248,13 +248,13 @@ llmsim_reply_fault(const struct llmsim_request *r, const struct llmsim_fault *f,
 	if (!f)
 		return false;
 	if (f->min_tokens || f->require_completion_tokens)
-		rep->status = f->status ? (int)f->status : 400;
+		rep->status = f->status ? (uint64_t)f->status : 400;
 	else if (f->status)
-		rep->status = (int)f->status;
+		rep->status = (uint64_t)f->status;
 	if (f->body) {
 		strbuf_puts(body, f->body);
 	} else if (f->require_completion_tokens) {
-		llmsim_reply_error(rep, rep->status,
+		llmsim_reply_error(rep, (int)rep->status,
 		                   "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
 		                   "'max_completion_tokens' instead.",
 		                   "max_tokens", "unsupported_parameter", body);
@@ -266,7 +266,7 @@ llmsim_reply_fault(const struct llmsim_request *r, const struct llmsim_fault *f,
 		         "Invalid '%s': integer below minimum value. Expected a value >= %lld, but got %lld instead.", param,
 		         (long long)f->min_tokens,
 		         (long long)(r->max_completion_tokens >= 0 ? r->max_completion_tokens : r->max_tokens));
-		llmsim_reply_error(rep, rep->status, text, param, "integer_below_min_value", body);
+		llmsim_reply_error(rep, (int)rep->status, text, param, "integer_below_min_value", body);
 	} else if (f->garbage) {
 		strbuf_add(body, garbage, sizeof(garbage) - 1);
 		rep->sse = r->stream;
@@ -274,7 +274,7 @@ llmsim_reply_fault(const struct llmsim_request *r, const struct llmsim_fault *f,
 		rep->sse = rep->stream = r->stream;
 		rep->tokens = 0;
 	} else if (rep->status >= 300) {
-		llmsim_reply_error(rep, rep->status, NULL, NULL, NULL, body);
+		llmsim_reply_error(rep, (int)rep->status, NULL, NULL, NULL, body);
 	} else {
 		return false;
 	}
@@ -287,13 +287,13 @@ llmsim_reply_size(const struct llmsim_request *r, const struct llmsim_fault *f, 
 {
 	int64_t allowed = r->max_completion_tokens >= 0 ? r->max_completion_tokens : r->max_tokens;
 
-	rep->tokens = f && f->chunks ? (unsigned)f->chunks : LLMSIM_TOKENS_DEFAULT;
+	rep->tokens = f && f->chunks ? (uint64_t)f->chunks : LLMSIM_TOKENS_DEFAULT;
 	rep->chunk_bytes = f ? (unsigned)f->chunk_bytes : 0;
 	if (allowed >= 0 && allowed < (int64_t)rep->tokens) {
-		rep->tokens = (unsigned)allowed;
+		rep->tokens = (uint64_t)allowed;
 		rep->truncated = true;
 	}
-	rep->prompt_tokens = (unsigned)((r->messages.len + r->prompt.len + r->input.len) / 4) + 1;
+	rep->prompt_tokens = (r->messages.len + r->prompt.len + r->input.len) / 4 + 1;
 	if (r->op == LLMSIM_EMBEDDING) {
 		rep->inputs = llmsim_reply_inputs(r->input);
 		rep->base64 = llmsim_span_is(r->encoding_format, "base64");
@@ -313,7 +313,7 @@ llmsim_reply_make(const struct llmsim *s, const struct llmsim_request *r, const 
 	rep->api = r->api;
 	rep->op = r->op;
 	rep->serial = s->requests.total;
-	rep->created = (int64_t)time(NULL);
+	rep->created = (uint64_t)time(NULL);
 	rep->status = 200;
 	rep->include_usage = r->include_usage;
 	/* raw JSON text between the quotes: it goes back between quotes */
@@ -354,22 +354,22 @@ llmsim_reply_head(const struct llmsim_reply *rep, const struct llmsim_fault *f, 
 {
 	const char *type = rep->sse ? "text/event-stream; charset=utf-8" : "application/json";
 
-	strbuf_printf(out, "HTTP/1.1 %d %s\r\ncontent-type: %s\r\n", rep->status, llmsim_http_reason(rep->status),
+	llmsim_text(out, "HTTP/1.1 %u %s\r\ncontent-type: %s\r\n", rep->status, llmsim_http_reason((int)rep->status),
 	              f && f->content_type ? f->content_type : type);
 	if (rep->api == LLMSIM_ANTHROPIC)
-		strbuf_printf(out,
-		              "request-id: req_%016llx\r\nanthropic-ratelimit-requests-limit: 1000\r\n"
+		llmsim_text(out,
+		              "request-id: req_%i\r\nanthropic-ratelimit-requests-limit: 1000\r\n"
 		              "anthropic-ratelimit-requests-remaining: 999\r\nanthropic-organization-id: org-llmsim\r\n",
-		              (unsigned long long)rep->serial);
+		              rep->serial);
 	else
-		strbuf_printf(out,
-		              "%s: req_%016llx\r\nx-ratelimit-remaining-requests: 999\r\nx-ratelimit-remaining-tokens: 99999\r\n%s",
-		              rep->api == LLMSIM_AZURE ? "apim-request-id" : "x-request-id", (unsigned long long)rep->serial,
+		llmsim_text(out,
+		              "%s: req_%i\r\nx-ratelimit-remaining-requests: 999\r\nx-ratelimit-remaining-tokens: 99999\r\n%s",
+		              rep->api == LLMSIM_AZURE ? "apim-request-id" : "x-request-id", rep->serial,
 		              rep->api == LLMSIM_AZURE ? "x-ms-region: East US\r\n" : "openai-processing-ms: 1\r\n");
 	if (!f)
 		return;
 	if (f->retry_after)
-		strbuf_printf(out, "retry-after: %s\r\n", f->retry_after);
+		llmsim_text(out, "retry-after: %s\r\n", f->retry_after);
 	if (f->headers)
 		strbuf_puts(out, f->headers);
 }

@@ -7,25 +7,6 @@
 
 #include "llmsim.h"
 
-static const char *const llmsim_word[] = {"Hello", "!", " This", " is", " a", " simulated", " answer", "."};
-
-void
-llmsim_stream_text(unsigned first, unsigned n, unsigned bytes, struct strbuf *out)
-{
-	static const char filler[] = " lorem ipsum dolor sit amet consetetur sadipscing elitr sed diam";
-
-	for (unsigned i = first; i < first + n; i++) {
-		if (bytes == 0)
-			strbuf_puts(out, llmsim_word[i % HALE_COUNT(llmsim_word)]);
-		for (unsigned left = bytes; left;) {
-			unsigned piece = left < sizeof(filler) - 1 ? left : (unsigned)sizeof(filler) - 1;
-
-			strbuf_add(out, filler, piece);
-			left -= piece;
-		}
-	}
-}
-
 static unsigned
 llmsim_stream_before(const struct llmsim_reply *rep)
 {
@@ -39,7 +20,7 @@ llmsim_stream_events(const struct llmsim_reply *rep, bool terminator)
 {
 	unsigned after = rep->api == LLMSIM_ANTHROPIC ? 2 : 1 + rep->include_usage;
 
-	return llmsim_stream_before(rep) + rep->tokens + after + terminator;
+	return llmsim_stream_before(rep) + (unsigned)rep->tokens + after + terminator;
 }
 
 void
@@ -48,9 +29,9 @@ llmsim_stream_begin(struct llmsim_reply *rep)
 	strbuf_clear(&rep->prefix);
 	if (rep->api == LLMSIM_ANTHROPIC)
 		return;
-	strbuf_printf(&rep->prefix, "data: {\"id\":\"%s-%016llx\",\"object\":\"%s\",\"created\":%lld,\"model\":\"%s\",",
-	              rep->op == LLMSIM_CHAT ? "chatcmpl" : "cmpl", (unsigned long long)rep->serial,
-	              rep->op == LLMSIM_CHAT ? "chat.completion.chunk" : "text_completion", (long long)rep->created,
+	llmsim_text(&rep->prefix, "data: {\"id\":\"%s-%i\",\"object\":\"%s\",\"created\":%u,\"model\":\"%s\",",
+	              rep->op == LLMSIM_CHAT ? "chatcmpl" : "cmpl", rep->serial,
+	              rep->op == LLMSIM_CHAT ? "chat.completion.chunk" : "text_completion", rep->created,
 	              rep->model);
 	strbuf_puts(&rep->prefix, "\"system_fingerprint\":\"fp_llmsim\",");
 	if (rep->include_usage)
@@ -69,12 +50,12 @@ static void
 llmsim_stream_anthropic(const struct llmsim_reply *rep, unsigned n, struct strbuf *out)
 {
 	if (n == 0)
-		strbuf_printf(out,
-		              "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_%016llx\",\"type\":"
+		llmsim_text(out,
+		              "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_%i\",\"type\":"
 		              "\"message\",\"role\":\"assistant\",\"model\":\"%s\",\"content\":[],\"stop_reason\":null,"
 		              "\"stop_sequence\":null,\"usage\":{\"input_tokens\":%u,\"cache_creation_input_tokens\":0,"
 		              "\"cache_read_input_tokens\":0,\"output_tokens\":1}}}\n\n",
-		              (unsigned long long)rep->serial, rep->model, rep->prompt_tokens);
+		              rep->serial, rep->model, rep->prompt_tokens);
 	else if (n == 1)
 		strbuf_puts(out, "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,"
 		                 "\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n");
@@ -83,12 +64,12 @@ llmsim_stream_anthropic(const struct llmsim_reply *rep, unsigned n, struct strbu
 	else if (n < 3 + rep->tokens) {
 		strbuf_puts(out, "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{"
 		                 "\"type\":\"text_delta\",\"text\":\"");
-		llmsim_stream_text(n - 3, 1, rep->chunk_bytes, out);
+		llmsim_text_fill(n - 3, 1, rep->chunk_bytes, out);
 		strbuf_puts(out, "\"}}\n\n");
 	} else if (n == 3 + rep->tokens)
 		strbuf_puts(out, "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n");
 	else if (n == 4 + rep->tokens)
-		strbuf_printf(out,
+		llmsim_text(out,
 		              "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"%s\","
 		              "\"stop_sequence\":null},\"usage\":{\"output_tokens\":%u}}\n\n",
 		              llmsim_stream_finish(rep), rep->tokens);
@@ -146,7 +127,7 @@ llmsim_stream_event(const struct llmsim_reply *rep, unsigned n, struct strbuf *o
 		                     chat ? "\"choices\":[{\"index\":0,\"delta\":{\"content\":\""
 		                          : "\"choices\":[{\"index\":0,\"text\":\"",
 		                     NULL, out);
-		llmsim_stream_text(n, 1, rep->chunk_bytes, out);
+		llmsim_text_fill(n, 1, rep->chunk_bytes, out);
 		strbuf_puts(out, chat ? "\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n"
 		                      : "\",\"logprobs\":null,\"finish_reason\":null}]}\n\n");
 	} else if (n == rep->tokens) {

@@ -12,5 +12,6 @@ tests_tool_llmsim_SOURCES = \
 	tests/tool/llmsim_reply.c \
 	tests/tool/llmsim_route.c \
 	tests/tool/llmsim_scan.c \
-	tests/tool/llmsim_stream.c
+	tests/tool/llmsim_stream.c \
+	tests/tool/llmsim_text.c
 tests_tool_llmsim_LDADD = src/libshared.a $(EVENT_LIBS) $(JSON_LIBS) $(SSL_LIBS)

@@ -70,11 +70,16 @@ test_finds(void **state)
 	check_span(text, s.input, "[1,-2.5e+3]");
 	check_span(text, s.prompt, "\"p\"");
 	assert_true(s.stream);
+	assert_true(s.include_usage);
 	assert_true(s.has_max_tokens);
 	assert_false(s.model_escaped);
 	assert_int_equal(scan("{}", &s), 0);
 	assert_int_equal(s.model.len, 0);
 	assert_false(s.stream || s.has_max_tokens);
+	assert_int_equal(scan("{\"stream_options\":{\"include_usage\":false}}", &s), 0);
+	assert_false(s.include_usage);
+	assert_int_equal(scan("{\"stream_options\":[\"include_usage\"]}", &s), 0);
+	assert_false(s.include_usage);
 	assert_int_equal(scan("{\"stream\":null,\"max_completion_tokens\":1}", &s), 0);
 	assert_false(s.stream);
 	assert_true(s.has_max_tokens);

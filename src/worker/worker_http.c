@@ -1,0 +1,432 @@
+/* The HTTP server: sockets, connections as a set, and everything that evhttp is told.
+ *
+ * evhttp accepts, owns the connection objects, keeps them alive between requests and closes them. Its parser
+ * is lenient (bare LF, folded headers, signs in chunk sizes, missing Host, one inactivity timer) and stops
+ * listening to the client while a request runs, so it never sees a byte that a client sent: our callbacks
+ * stand in front of its own on every bufferevent. worker_http_conn.c reads, checks and frames a whole request
+ * first; only then does evhttp get a constant one of our own (HTTP_TOKEN) in its input buffer, and so knows
+ * that a request runs. Answers are written by worker_http_reply.c straight to the socket; evhttp hears of
+ * their end (http_engine_end) and prepares the next request.
+ *
+ * The moment that matters: evhttp installs its callbacks when it accepts and after each answer. After an
+ * accept ours replace them in the work event, which is queued before the new descriptor can be polled; after
+ * an answer they do so in the same call, with the input buffer emptied meanwhile. A request that reaches
+ * evhttp without us (never, by the above) is dropped: see http_gen_cb.
+ *
+ * Nothing is freed while a handler or callback may still hold it: ends are queued and done by http_work_cb.
+ */
+#include "hale/hale.h"
+
+#include "worker_http.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "hale/arena.h"
+#include "hale/clock.h"
+#include "hale/err.h"
+#include "hale/log.h"
+#include "worker_http_conn.h"
+
+#define HTTP_TOKEN "GET / HTTP/1.1\r\n\r\n"
+
+void
+http_count(const struct http_server *s, enum counter c, int64_t by)
+{
+	if (s->table)
+		counter_add(s->table, s->worker, c, by);
+}
+
+void
+http_queue(struct http_req *r)
+{
+	struct http_server *s = r->server;
+
+	if (r->queued)
+		return;
+	r->queued = true;
+	TAILQ_INSERT_TAIL(&s->work, r, work);
+	event_active(s->work_event, 0, 0);
+}
+
+/* evhttp asks for the bufferevent of a connection that it has accepted. */
+static struct bufferevent *
+http_bev_cb(struct event_base *base, void *arg)
+{
+	struct http_server *s = arg;
+	struct http_req *r = xcalloc(1, sizeof(*r));
+
+	r->server = s;
+	r->phase = HTTP_FRESH;
+	r->bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+	if (!r->bev)
+		log_fatal(1, "out of memory"); /* NULL would make evhttp go on without us */
+	bufferevent_incref(r->bev);
+	strbuf_init(&r->extra, s->limits->header_bytes_max);
+	evtimer_assign(&r->timer, base, http_conn_timer_cb, r);
+	TAILQ_INSERT_TAIL(&s->conn, r, link);
+	s->nconn++;
+	http_queue(r);
+	return r->bev;
+}
+
+static void
+http_hook(struct http_req *r)
+{
+	bufferevent_data_cb write;
+
+	bufferevent_getcb(r->bev, &r->ev_read, &write, &r->ev_event, &r->ev_arg);
+	bufferevent_setcb(r->bev, http_conn_read_cb, http_conn_write_cb, http_conn_event_cb, r);
+}
+
+/* evhttp is done with accepting r: from here on it is ours. */
+static void
+http_settle(struct http_req *r)
+{
+	struct http_server *s = r->server;
+	struct timeval write = {.tv_sec = s->limits->client_write_timeout_ms / 1000,
+	                        .tv_usec = (s->limits->client_write_timeout_ms % 1000) * 1000};
+
+	http_hook(r);
+	bufferevent_decref(r->bev);
+	if (!r->ev_read || !r->ev_event) {
+		r->bev = NULL; /* evhttp gave it up half-way */
+		r->phase = HTTP_DEAD;
+		http_queue(r);
+		return;
+	}
+	bufferevent_set_timeouts(r->bev, NULL, &write);
+	bufferevent_setwatermark(r->bev, EV_READ, 0, s->input_max);
+	bufferevent_setwatermark(r->bev, EV_WRITE, s->limits->client_buffer_bytes_max / 2, 0);
+	if (s->nconn - s->nrefused > s->limits->client_connections_max) {
+		r->refused = true;
+		s->nrefused++;
+		http_count(s, COUNTER_CONNECTIONS_REFUSED, 1);
+		http_conn_refuse(r, HTTP_FULL);
+		/* Room for their answers to be read, but bounded too. */
+		if (s->nrefused > s->limits->client_connections_max / 8 + 16)
+			http_conn_kill(r);
+		return;
+	}
+	http_count(s, COUNTER_CONNECTIONS, 1);
+	http_count(s, COUNTER_CONNECTIONS_OPEN, 1);
+	http_conn_idle(r);
+}
+
+static void
+http_free(struct http_req *r)
+{
+	struct http_server *s = r->server;
+
+	TAILQ_REMOVE(&s->conn, r, link);
+	s->nconn--;
+	if (r->refused)
+		s->nrefused--;
+	else if (r->ev_read)
+		http_count(s, COUNTER_CONNECTIONS_OPEN, -1);
+	if (r->listed) {
+		s->nrunning--;
+		http_count(s, COUNTER_REQUESTS_OPEN, -1);
+	}
+	event_del(&r->timer);
+	if (r->bev) {
+		if (r->reset) {
+			struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+
+			/* Sends RST at once; evhttp's shutdown() would be a clean end. */
+			connect(bufferevent_getfd(r->bev), &nowhere, sizeof(nowhere));
+		}
+		/* evhttp frees its connection, its request and the bufferevent. */
+		if (r->evcon)
+			evhttp_connection_free(r->evcon);
+		else
+			r->ev_event(r->bev, BEV_EVENT_READING | BEV_EVENT_EOF, r->ev_arg);
+	}
+	strbuf_release(&r->extra);
+	free(r->text);
+	free(r->query);
+	free(r->body);
+	free(r);
+}
+
+static void
+http_work_one(struct http_req *r)
+{
+	if (r->phase == HTTP_FRESH)
+		http_settle(r);
+	else if (r->phase == HTTP_DEAD)
+		http_free(r);
+	else if (r->broken)
+		http_conn_gone(r);
+	else
+		http_conn_advance(r);
+}
+
+/* Handles what was queued before this run; what a handler queues meanwhile has its turn after other events. */
+static void
+http_work_cb(int fd, short what, void *arg)
+{
+	struct http_server *s = arg;
+	struct http_req_list now = TAILQ_HEAD_INITIALIZER(now);
+	struct http_req *r;
+
+	(void)fd;
+	(void)what;
+	TAILQ_CONCAT(&now, &s->work, work);
+	while ((r = TAILQ_FIRST(&now)) != NULL) {
+		TAILQ_REMOVE(&now, r, work);
+		r->queued = false;
+		http_work_one(r);
+	}
+}
+
+static void
+http_gen_cb(struct evhttp_request *ereq, void *arg)
+{
+	struct http_server *s = arg;
+
+	if (!s->dispatching) {
+		log_error("evhttp took a request by itself");
+		evhttp_connection_free(evhttp_request_get_connection(ereq));
+		return;
+	}
+	s->dispatching->ereq = ereq;
+	s->dispatching->evcon = evhttp_request_get_connection(ereq);
+}
+
+/* Bytes of later requests must not be in evhttp's way. */
+static struct evbuffer *
+http_stash(struct http_req *r)
+{
+	struct evbuffer *in = bufferevent_get_input(r->bev), *rest;
+
+	if (evbuffer_get_length(in) == 0)
+		return NULL;
+	rest = evbuffer_new();
+	if (!rest)
+		log_fatal(1, "out of memory");
+	evbuffer_add_buffer(rest, in);
+	return rest;
+}
+
+static void
+http_unstash(struct http_req *r, struct evbuffer *rest)
+{
+	if (!rest)
+		return;
+	evbuffer_prepend_buffer(bufferevent_get_input(r->bev), rest);
+	evbuffer_free(rest);
+}
+
+void
+http_engine_begin(struct http_req *r)
+{
+	struct http_server *s = r->server;
+	struct evbuffer *rest = http_stash(r);
+
+	HALE_ASSERT(!s->dispatching && !r->ereq);
+	if (evbuffer_prepend(bufferevent_get_input(r->bev), HTTP_TOKEN, sizeof(HTTP_TOKEN) - 1) == 0) {
+		s->dispatching = r;
+		r->ev_read(r->bev, r->ev_arg);
+		s->dispatching = NULL;
+	}
+	if (!r->ereq)
+		log_fatal(1, "out of memory");
+	http_unstash(r, rest);
+}
+
+void
+http_engine_end(struct http_req *r)
+{
+	struct evbuffer *rest = http_stash(r);
+	struct evhttp_request *ereq = r->ereq;
+
+	r->ereq = NULL;
+	evhttp_send_reply_end(ereq); /* nothing is pending: evhttp turns to the next request at once */
+	http_hook(r);
+	http_unstash(r, rest);
+}
+
+static bool
+http_is_loopback6(const struct in6_addr *a)
+{
+	return IN6_IS_ADDR_LOOPBACK(a) || (IN6_IS_ADDR_V4MAPPED(a) && a->s6_addr[12] == 127);
+}
+
+const char *
+http_req_peer(const struct http_req *r)
+{
+	return r->peer;
+}
+
+bool
+http_req_peer_is_loopback(const struct http_req *r)
+{
+	const struct sockaddr *sa = evhttp_connection_get_addr(r->evcon);
+
+	if (sa->sa_family == AF_INET)
+		return (ntohl(((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr) >> 24) == 127;
+	if (sa->sa_family == AF_INET6)
+		return http_is_loopback6(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr);
+	return sa->sa_family == AF_UNIX;
+}
+
+void
+http_engine_peer(struct http_req *r)
+{
+	const struct sockaddr *sa = evhttp_connection_get_addr(r->evcon);
+	const void *addr = NULL;
+	int family = sa->sa_family;
+
+	if (r->peer[0])
+		return;
+	if (family == AF_INET) {
+		addr = &((const struct sockaddr_in *)(const void *)sa)->sin_addr;
+	} else if (family == AF_INET6) {
+		const struct in6_addr *a6 = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+
+		addr = a6;
+		if (IN6_IS_ADDR_V4MAPPED(a6)) {
+			addr = &a6->s6_addr[12];
+			family = AF_INET;
+		}
+	}
+	if (!addr || !inet_ntop(family, addr, r->peer, sizeof(r->peer)))
+		snprintf(r->peer, sizeof(r->peer), "unix");
+}
+
+/* Out of descriptors: a level-triggered listener would spin until one is free. arg is evhttp's, so that waking it
+ * is left to the next end of a connection and to http_tick_cb. */
+static void
+http_accept_error_cb(struct evconnlistener *l, void *arg)
+{
+	(void)arg;
+	log_limited(log_warn, "accept: %s", strerror(errno));
+	evconnlistener_disable(l);
+}
+
+static void
+http_tick_cb(int fd, short what, void *arg)
+{
+	struct http_server *s = arg;
+
+	(void)fd;
+	(void)what;
+	for (unsigned i = 0; i < s->nlisten; i++)
+		evconnlistener_enable(s->listen[i].listener);
+}
+
+struct http_server *
+worker_http_new(struct event_base *base, const struct conf_limits *limits, struct htable *t, unsigned w,
+                http_handler_f handler, void *arg)
+{
+	struct http_server *s = xcalloc(1, sizeof(*s));
+	struct timeval tick = {.tv_sec = 1};
+
+	s->base = base;
+	s->limits = limits;
+	s->bounds = (struct http_bounds){.head_bytes = limits->header_bytes_max,
+	                                 .fields = limits->header_count_max,
+	                                 .uri_bytes = limits->uri_bytes_max,
+	                                 .body_bytes = limits->body_bytes_max};
+	s->input_max = (size_t)limits->header_bytes_max + 4096;
+	s->table = t;
+	s->worker = w;
+	s->handler = handler;
+	s->arg = arg;
+	TAILQ_INIT(&s->conn);
+	TAILQ_INIT(&s->work);
+	s->http = evhttp_new(base);
+	s->work_event = event_new(base, -1, 0, http_work_cb, s);
+	s->tick_event = event_new(base, -1, EV_PERSIST, http_tick_cb, s);
+	if (!s->http || !s->work_event || !s->tick_event || event_add(s->tick_event, &tick) == -1)
+		log_fatal(1, "out of memory");
+	evhttp_set_bevcb(s->http, http_bev_cb, s);
+	evhttp_set_gencb(s->http, http_gen_cb, s);
+	return s;
+}
+
+int
+worker_http_listen(struct http_server *s, int fd)
+{
+	struct evconnlistener *l;
+	int one = 1;
+
+	if (s->nlisten == HTTP_LISTENERS_MAX) {
+		errno = ENOSPC;
+		return HALE_ESYS;
+	}
+	/* Accepted sockets inherit it. Fails harmlessly on a unix socket. */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	l = evconnlistener_new(s->base, NULL, NULL, LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	if (!l)
+		return HALE_ESYS;
+	s->listen[s->nlisten].listener = l;
+	s->listen[s->nlisten].bound = evhttp_bind_listener(s->http, l);
+	if (!s->listen[s->nlisten].bound) {
+		evconnlistener_free(l);
+		return HALE_ESYS;
+	}
+	evconnlistener_set_error_cb(l, http_accept_error_cb);
+	s->nlisten++;
+	return 0;
+}
+
+void
+worker_http_drain(struct http_server *s)
+{
+	struct http_req *r;
+
+	for (unsigned i = 0; i < s->nlisten; i++)
+		evhttp_del_accept_socket(s->http, s->listen[i].bound);
+	s->nlisten = 0;
+	event_del(s->tick_event);
+	if (s->draining)
+		return;
+	s->draining = true;
+	TAILQ_FOREACH(r, &s->conn, link)
+		if (r->phase == HTTP_IDLE)
+			http_conn_idle(r);
+}
+
+unsigned
+worker_http_connections(const struct http_server *s)
+{
+	return s->nconn;
+}
+
+unsigned
+worker_http_requests(const struct http_server *s)
+{
+	return s->nrunning;
+}
+
+void
+worker_http_freep(struct http_server **sp)
+{
+	struct http_server *s = *sp;
+	struct http_req *r, *next;
+
+	if (!s)
+		return;
+	worker_http_drain(s);
+	s->freeing = true;
+	TAILQ_FOREACH(r, &s->conn, link) {
+		if (r->phase == HTTP_FRESH)
+			http_settle(r);
+		if (r->phase == HTTP_RUNNING || r->phase == HTTP_TAKEN)
+			http_conn_gone(r);
+	}
+	TAILQ_FOREACH_SAFE(r, &s->conn, link, next)
+		http_free(r);
+	evhttp_free(s->http);
+	event_free(s->work_event);
+	event_free(s->tick_event);
+	xfreep(sp);
+}
