@@ -226,8 +226,8 @@ prober_control_cb(evutil_socket_t fd, short what, void *arg)
 	int rc;
 
 	(void)what;
-	while ((rc = ipc_recv((int)fd, &m)) == 0)
-		if (m.type == IPC_DRAIN)
+	while ((rc = ipc_recv((int)fd, &m)) == 0 || rc == HALE_EINVAL)
+		if (rc == 0 && m.type == IPC_DRAIN)
 			prober_drain(p);
 	if (rc != HALE_EBUSY) /* the master is dead: so are the workers soon */
 		event_base_loopbreak(p->base);

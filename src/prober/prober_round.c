@@ -214,10 +214,12 @@ prober_round_read_cb(evutil_socket_t fd, short what, void *arg)
 	int rc = 0;
 
 	(void)what;
-	for (int n = 0; n < ROUND_READ_MAX && (rc = ipc_recv((int)fd, &m)) == 0; n++)
-		if (m.type == IPC_ROUND)
+	for (int n = 0; n < ROUND_READ_MAX && (rc == 0 || rc == HALE_EINVAL); n++) {
+		rc = ipc_recv((int)fd, &m);
+		if (rc == 0 && m.type == IPC_ROUND)
 			prober_round_question(p, &m);
-	if (rc != 0 && rc != HALE_EBUSY) /* every end but ours is closed: the generation is ending */
+	}
+	if (rc == HALE_ENOENT || rc == HALE_ESYS) /* every end but ours is closed: the generation is ending */
 		event_del(p->read);
 }
 
