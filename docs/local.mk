@@ -1,2 +1,3 @@
 dist_doc_DATA += docs/architecture.md docs/operations.md
 dist_doc_DATA += docs/config.md
+dist_doc_DATA += docs/health-table.md

@@ -108,3 +108,7 @@ UNIT_TESTS += tests/unit/test_prober_round
 tests_unit_test_prober_round_SOURCES = tests/unit/test_prober_round.c
 tests_unit_test_prober_round_CPPFLAGS = $(PROBER_CPPFLAGS)
 tests_unit_test_prober_round_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/test_htable_doc
+tests_unit_test_htable_doc_SOURCES = tests/unit/test_htable_doc.c
+tests_unit_test_htable_doc_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/shared
+tests_unit_test_htable_doc_LDADD = $(UNIT_LDADD)
