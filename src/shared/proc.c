@@ -43,7 +43,8 @@ proc_title(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	setproctitle("%s", text);
+	/* Blanks up to the length of argv[0]: libbsd marks the end of a shorter title with a dot that ps shows. */
+	setproctitle("%-*s", (int)strlen(program_invocation_name), text);
 	snprintf(name, sizeof(name), "hale-%.10s", text);
 	prctl(PR_SET_NAME, name);
 }
