@@ -298,7 +298,7 @@ conf_check_store_mode(const struct conf_check *v)
 	char shown[CONF_CHECK_SHOWN];
 
 	if (m == MODE_NONE)
-		conf_check_warn(v->build, v->node, "mode %s is not supported, use one of %s",
+		conf_check_warn(v->build, v->node, "%s is not supported, use one of %s",
 		                conf_check_show(v->node, shown, sizeof(shown)), mode_list());
 	*(enum mode *)v->place = m;
 }

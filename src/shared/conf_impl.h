@@ -15,6 +15,7 @@
 
 #define CONF_FILE_BYTES_MAX (32u << 20)
 #define CONF_NODES_MAX 2000000u /* an alias counts as all that it stands for */
+#define CONF_TEXT_PER_NODE 256   /* so much text counts as one more value */
 #define CONF_DEPTH_MAX 64
 #define CONF_ANCHORS_MAX 10000
 #define CONF_INCLUDE_DEPTH_MAX 8

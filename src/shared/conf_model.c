@@ -113,7 +113,7 @@ conf_model_trim_slashes(const struct conf_model *m, const char *base)
 	return arena_strndup(m->build->arena, base, len);
 }
 
-/* Provider, address, key and version; false: unknown provider, entry left out. */
+/* Provider, address, key and version; false: unknown provider or no model, entry left out. */
 static bool
 conf_model_provider(const struct conf_model *m, struct deployment *d)
 {
@@ -127,6 +127,11 @@ conf_model_provider(const struct conf_model *m, struct deployment *d)
 
 		conf_check_warn(m->build, at, "no provider is known for %s, so the entry is left out; known are %s",
 		                conf_check_show(at, shown, sizeof(shown)), provider_list());
+		return false;
+	}
+	if (*d->upstream_model == '\0') {
+		conf_check_error(m->build, conf_get(d->params, "model"), "%s names no model, use provider/model",
+		                 conf_check_show(conf_get(d->params, "model"), shown, sizeof(shown)));
 		return false;
 	}
 	d->provider = p;
@@ -156,14 +161,15 @@ conf_model_provider(const struct conf_model *m, struct deployment *d)
 static void
 conf_model_id(struct conf_model *m, struct deployment *d, const char *formula)
 {
-	const char *base = conf_model_nonempty(d->id) ? d->id : arena_strdup(m->build->arena, formula);
-	uint32_t *suffix;
+	bool configured = conf_model_nonempty(d->id) != NULL;
+	const char *base = configured ? d->id : arena_strdup(m->build->arena, formula);
+	const struct conf_node *at = conf_get(d->info, "id");
 
 	d->id = base;
-	while (strmap_get(&m->index->ids, d->id)) {
-		suffix = strmap_put(&m->suffix, base, 0);
-		d->id = arena_printf(m->build->arena, "%s-%u", base, ++*suffix);
-	}
+	while (strmap_get(&m->index->ids, d->id))
+		d->id = arena_printf(m->build->arena, "%s-%u", base, ++*strmap_put(&m->suffix, base, 0));
+	if (configured && d->id != base)
+		conf_check_warn(m->build, at, "an entry above has this id, so this one gets \"%.80s\"", d->id);
 	*strmap_put(&m->index->ids, d->id, 0) = m->count;
 	d->id_hash = deployment_id_hash(d->id);
 }

@@ -1,9 +1,9 @@
 /* libyaml events into the tree of conf_node.
  *
  * libyaml's own document loader is not used: it would expand nothing but also check nothing. Here every
- * bound is kept while reading: depth, number of values (an alias counts as all that it stands for, so a
- * "billion laughs" file is refused at the alias that goes too far), anchors, one document, text keys,
- * no key twice, no NUL. An alias costs one node: it shares the children of what it refers to.
+ * bound is kept while reading: depth, number of values (an alias counts as all that it stands for and long
+ * text as several, so a "billion laughs" file is refused at the alias that goes too far), anchors, one
+ * document, text keys, no key twice, no NUL. An alias costs one node: it shares the children of what it refers to.
  *
  * `<<` merges as Python's yaml does, including the order of the result, because deployment ids depend on it.
  */
@@ -201,7 +201,7 @@ conf_yaml_scalar(struct conf_yaml *y, const yaml_event_t *ev)
 	size_t len = ev->data.scalar.length;
 	struct conf_node *n = conf_yaml_new(y, ev->start_mark);
 
-	if (n == NULL)
+	if (n == NULL || !conf_yaml_count(y, (uint32_t)(len / CONF_TEXT_PER_NODE), ev->start_mark))
 		return NULL;
 	if (memchr(value, '\0', len)) {
 		CONF_YAML_ERROR(y, ev->start_mark, NULL, "text with a NUL character is not allowed");

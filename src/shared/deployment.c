@@ -70,7 +70,7 @@ deployment_json_string(struct strbuf *b, const char *s)
 
 		if (at)
 			strbuf_printf(b, "\\%c", letter[at - plain]);
-		else if (c >= 0x20 && c < 0x80)
+		else if (c >= 0x20 && c < 0x7f)
 			strbuf_putc(b, (char)c);
 		else if (c >= 0x10000)
 			strbuf_printf(b, "\\u%04x\\u%04x", 0xd800 + ((c - 0x10000) >> 10), 0xdc00 + ((c - 0x10000) & 0x3ff));

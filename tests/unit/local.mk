@@ -112,3 +112,15 @@ UNIT_TESTS += tests/unit/test_htable_doc
 tests_unit_test_htable_doc_SOURCES = tests/unit/test_htable_doc.c
 tests_unit_test_htable_doc_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/shared
 tests_unit_test_htable_doc_LDADD = $(UNIT_LDADD)
+
+UNIT_TESTS += tests/unit/test_conf
+tests_unit_test_conf_SOURCES = tests/unit/test_conf.c
+tests_unit_test_conf_LDADD = $(UNIT_LDADD)
+
+UNIT_TESTS += tests/unit/test_conf_schema
+tests_unit_test_conf_schema_SOURCES = tests/unit/test_conf_schema.c
+tests_unit_test_conf_schema_LDADD = $(UNIT_LDADD)
+
+UNIT_TESTS += tests/unit/test_cli
+tests_unit_test_cli_SOURCES = tests/unit/test_cli.c
+tests_unit_test_cli_LDADD = src/libcli.a $(UNIT_LDADD)
