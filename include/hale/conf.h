@@ -13,6 +13,7 @@
 struct arena;
 struct conf_index;
 struct deployment;
+struct strbuf;
 struct redact_set;
 
 enum conf_kind { CONF_NULL, CONF_BOOL, CONF_INT, CONF_FLOAT, CONF_STRING, CONF_LIST, CONF_MAP };
@@ -39,6 +40,8 @@ struct conf_node {
 const struct conf_node *conf_get(const struct conf_node *n, const char *key);
 /* Text of a string member, else NULL. */
 const char *conf_get_string(const struct conf_node *n, const char *key);
+/* The value as JSON text, compact, in file order; NULL gives null. Secrets are not masked. */
+void conf_json(const struct conf_node *n, struct strbuf *out);
 
 enum conf_strategy { CONF_SIMPLE_SHUFFLE = 0, CONF_LEAST_BUSY, CONF_OTHER_STRATEGY };
 

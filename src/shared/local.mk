@@ -3,12 +3,14 @@ src_libshared_a_SOURCES = \
 	src/shared/apierror.c \
 	src/shared/arena.c \
 	src/shared/auth.c \
+	src/shared/catalogue.c \
 	src/shared/clock.c \
 	src/shared/conf.c \
 	src/shared/conf_check.c \
 	src/shared/conf_env.c \
 	src/shared/conf_file.c \
 	src/shared/conf_impl.h \
+	src/shared/conf_json.c \
 	src/shared/conf_model.c \
 	src/shared/conf_scalar.c \
 	src/shared/conf_schema.c \
@@ -25,6 +27,7 @@ src_libshared_a_SOURCES = \
 	src/shared/near.c \
 	src/shared/outcome.c \
 	src/shared/proc.c \
+	src/shared/probe.c \
 	src/shared/provider.c \
 	src/shared/provider_azure.c \
 	src/shared/provider_endpoint.c \
@@ -35,7 +38,6 @@ src_libshared_a_SOURCES = \
 	src/shared/strbuf.c \
 	src/shared/strmap.c \
 	src/shared/strmap.h
-	src/shared/strbuf.c
 src_libshared_a_SOURCES += \
 	src/shared/upstream.c \
 	src/shared/upstream_curl.c \
@@ -46,6 +48,7 @@ noinst_HEADERS += \
 	include/hale/arena.h \
 	include/hale/auth.h \
 	include/hale/banned.h \
+	include/hale/catalogue.h \
 	include/hale/clock.h \
 	include/hale/conf.h \
 	include/hale/conf_schema.h \

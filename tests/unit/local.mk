@@ -124,3 +124,6 @@ tests_unit_test_conf_schema_LDADD = $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/test_cli
 tests_unit_test_cli_SOURCES = tests/unit/test_cli.c
 tests_unit_test_cli_LDADD = src/libcli.a $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/test_probe
+tests_unit_test_probe_SOURCES = tests/unit/test_probe.c
+tests_unit_test_probe_LDADD = $(UNIT_LDADD)
