@@ -1,5 +1,5 @@
 // The Node.js half of the SDK tests: node sdk.cjs FUNCTION '[arguments]' prints the result as JSON. An error of the
-// SDK is a result, too: {"error": {"class", "status", "message"}}.
+// SDK is a result, too: {"error": {"class", "status", "message", "received"}}; received: chunks before it.
 "use strict";
 
 const messages = [{ role: "user", content: "hi" }];
@@ -16,7 +16,12 @@ function anthropic(url) {
 
 async function collect(stream) {
   const all = [];
-  for await (const one of stream) all.push(one);
+  try {
+    for await (const one of stream) all.push(one);
+  } catch (e) {
+    e.received = all.length;
+    throw e;
+  }
   return all;
 }
 
@@ -36,7 +41,8 @@ async function main() {
     result = await functions[name](...JSON.parse(args));
   } catch (e) {
     if (!(e instanceof Error)) throw e;
-    result = { error: { class: e.constructor.name, status: e.status ?? null, message: e.message } };
+    const { status = null, message, received = 0 } = e;
+    result = { error: { class: e.constructor.name, status, message, received } };
   }
   process.stdout.write(JSON.stringify(result));
 }
