@@ -175,7 +175,7 @@ prober_pump(struct prober *p)
 
 	while (prober_sched_next(p->sched, now_ns, &i))
 		prober_start(p, i, now_ns);
-	if (p->draining && prober_round_open(p->rounds) == 0)
+	if (p->draining && prober_round_is_over(p->rounds))
 		event_base_loopbreak(p->base);
 	else
 		prober_arm(p, false);
@@ -190,7 +190,7 @@ prober_due_cb(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-prober_ask(void *arg, uint32_t i)
+prober_ask_cb(void *arg, uint32_t i)
 {
 	struct prober *p = arg;
 
@@ -198,8 +198,18 @@ prober_ask(void *arg, uint32_t i)
 	prober_arm(p, true);
 }
 
+static void
+prober_gone_cb(void *arg)
+{
+	prober_arm(arg, true);
+}
+
+static const struct prober_round_ops prober_rounds_ops = {.ask = prober_ask_cb, .gone = prober_gone_cb};
+
 /* --- control --- */
 
+/* No more background probes. Rounds go on until the workers of this generation are gone: their last clients get
+ * fresh answers as well. */
 static void
 prober_drain(struct prober *p)
 {
@@ -207,7 +217,6 @@ prober_drain(struct prober *p)
 		return;
 	p->draining = true;
 	log_debug("draining rounds=%u probes=%u", prober_round_open(p->rounds), prober_sched_running(p->sched));
-	prober_round_close(p->rounds);
 	prober_sched_stop(p->sched);
 	for (uint32_t i = 0; i < p->conf->ndeployment; i++)
 		if (p->check[i] && !prober_round_wants(p->rounds, i)) {
@@ -241,8 +250,6 @@ prober_heartbeat_cb(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	htable_heartbeat(p->table, clock_mono_ns(), p->cycle.number);
-	if (p->draining && prober_round_open(p->rounds) == 0) /* the last answer was taken */
-		event_base_loopbreak(p->base);
 }
 
 /* --- birth --- */
@@ -387,7 +394,7 @@ prober_init_events(struct prober *p)
 		log_fatal(PROC_EXIT_CRASH, "event loop: cannot be made");
 	p->upstream = upstream_new(p->base, &limits);
 	p->env = (struct prober_check_env){.upstream = p->upstream, .conf = p->conf};
-	p->rounds = prober_round_new(p->conf, p->base, h->round_fd, h->nworker, prober_ask, p);
+	p->rounds = prober_round_new(p->conf, p->base, h->round_fd, h->nworker, &prober_rounds_ops, p);
 	p->control = event_new(p->base, h->control_fd, EV_READ | EV_PERSIST, prober_control_cb, p);
 	p->heartbeat = event_new(p->base, -1, EV_PERSIST, prober_heartbeat_cb, p);
 	p->due = event_new(p->base, -1, 0, prober_due_cb, p);

@@ -119,7 +119,7 @@ prober_check_error(const struct prober_check *c, const struct classify_result *k
 
 	if (k->ok)
 		return;
-	if (k->reason == REASON_TIMEOUT && k->status == 0) {
+	if (u->error == UPSTREAM_ETIMEOUT && k->reason == REASON_TIMEOUT) {
 		prober_check_text(out->error, sizeof(out->error), k->text);
 		return;
 	}

@@ -6,7 +6,8 @@
  * round that waits. A thousand simultaneous GET /health therefore cost one probe per deployment.
  *
  * A worker that dies leaves its socket to its successor (the master keeps both ends open), so nothing is
- * torn down here: the successor ignores answers to questions that it has not asked. A worker that does not
+ * torn down here: the successor ignores answers to questions that it has not asked. Only when the master has
+ * let go of the generation does the last worker's end show as end of file. A worker that does not
  * read its answers gets them later; past ROUND_ANSWERS_MAX they are dropped, and its own timeout ends its
  * wait.
  */
@@ -56,15 +57,15 @@ struct round_peer {
 	struct event *read, *write;
 	struct ipc_msg *answer; /* not taken yet, oldest first */
 	uint32_t nanswer, cap;
+	bool gone;              /* every other end of the pair is closed */
 };
 
 struct prober_rounds {
 	const struct conf *conf;
-	prober_round_ask_f ask;
+	const struct prober_round_ops *ops;
 	void *arg;
 	struct round_peer *peer;
 	unsigned npeer, open;
-	bool closed;
 	struct round_waits *waiting;         /* by deployment */
 	struct round **scope[ROUND_SCOPES]; /* the open round of each scope, by index */
 };
@@ -79,7 +80,7 @@ prober_round_flush(struct round_peer *p)
 
 	while (n < p->nanswer && (rc = ipc_send(p->fd, &p->answer[n])) == 0)
 		n++;
-	if (rc != 0 && rc != HALE_EBUSY) /* nobody will ever read them */
+	if (rc != 0 && rc != HALE_EBUSY) /* nobody reads them */
 		n = p->nanswer;
 	p->nanswer -= n;
 	memmove(p->answer, p->answer + n, p->nanswer * sizeof(*p->answer));
@@ -90,6 +91,8 @@ prober_round_flush(struct round_peer *p)
 static void
 prober_round_answer(struct round_peer *p, uint64_t id, int code)
 {
+	if (p->gone)
+		return;
 	if (p->nanswer == ROUND_ANSWERS_MAX) {
 		log_limited(log_warn, "a worker does not read its round answers, one is dropped worker=%u",
 		            (unsigned)(p - p->rounds->peer));
@@ -174,7 +177,7 @@ prober_round_start(struct prober_rounds *r, enum ipc_scope scope, uint32_t index
 		round->wait[round->left].round = round;
 		SLIST_INSERT_HEAD(&r->waiting[i], &round->wait[round->left], link);
 		round->left++;
-		r->ask(r->arg, i);
+		r->ops->ask(r->arg, i);
 	}
 	*place = round;
 	r->open++;
@@ -190,8 +193,8 @@ prober_round_question(struct round_peer *p, const struct ipc_msg *m)
 	uint64_t index = m->b == IPC_SCOPE_ALL ? 0 : m->c;
 	struct round **place;
 
-	if (r->closed || m->b >= ROUND_SCOPES || index >= bound) {
-		prober_round_answer(p, m->a, r->closed ? HALE_EBUSY : HALE_ENOENT);
+	if (m->b >= ROUND_SCOPES || index >= bound) {
+		prober_round_answer(p, m->a, HALE_ENOENT);
 		return;
 	}
 	if (m->b == IPC_SCOPE_MODEL) /* one round per model string: the first deployment stands for it */
@@ -219,20 +222,25 @@ prober_round_read_cb(evutil_socket_t fd, short what, void *arg)
 		if (rc == 0 && m.type == IPC_ROUND)
 			prober_round_question(p, &m);
 	}
-	if (rc == HALE_ENOENT || rc == HALE_ESYS) /* every end but ours is closed: the generation is ending */
+	if (rc == HALE_ENOENT || rc == HALE_ESYS) { /* the generation is ending */
+		p->gone = true;
+		p->nanswer = 0;
 		event_del(p->read);
+		event_del(p->write);
+		p->rounds->ops->gone(p->rounds->arg);
+	}
 }
 
 /* --- what the prober calls --- */
 
 struct prober_rounds *
-prober_round_new(const struct conf *c, struct event_base *base, const int *fd, unsigned nfd, prober_round_ask_f ask,
-                 void *arg)
+prober_round_new(const struct conf *c, struct event_base *base, const int *fd, unsigned nfd,
+                 const struct prober_round_ops *ops, void *arg)
 {
 	struct prober_rounds *r = xcalloc(1, sizeof(*r));
 
 	r->conf = c;
-	r->ask = ask;
+	r->ops = ops;
 	r->arg = arg;
 	r->waiting = xcalloc(c->ndeployment + 1, sizeof(*r->waiting));
 	r->scope[IPC_SCOPE_ALL] = xcalloc(1, sizeof(struct round *));
@@ -307,18 +315,17 @@ prober_round_wants(const struct prober_rounds *r, uint32_t i)
 	return !SLIST_EMPTY(&r->waiting[i]);
 }
 
-void
-prober_round_close(struct prober_rounds *r)
-{
-	r->closed = true;
-}
-
 unsigned
 prober_round_open(const struct prober_rounds *r)
 {
-	unsigned n = r->open;
+	return r->open;
+}
 
+bool
+prober_round_is_over(const struct prober_rounds *r)
+{
 	for (unsigned k = 0; k < r->npeer; k++)
-		n += r->peer[k].nanswer;
-	return n;
+		if (!r->peer[k].gone)
+			return false;
+	return r->open == 0;
 }

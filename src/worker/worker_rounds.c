@@ -48,6 +48,7 @@ struct worker_rounds {
 	struct event *readable, *tick;
 	uint64_t last_id;
 	unsigned waiting;
+	bool gone; /* no prober will ever answer: its last process of this generation ended */
 };
 
 static void
@@ -84,17 +85,24 @@ worker_rounds_readable_cb(evutil_socket_t fd, short what, void *arg)
 	struct worker_rounds *rs = arg;
 	struct worker_round *r;
 	struct ipc_msg m;
+	int rc;
 
 	(void)what;
-	while (ipc_recv(fd, &m) == 0) {
-		if (m.type != IPC_ROUND_DONE)
+	while ((rc = ipc_recv(fd, &m)) == 0 || rc == HALE_EINVAL) {
+		if (rc != 0 || m.type != IPC_ROUND_DONE)
 			continue;
 		TAILQ_FOREACH(r, &rs->rounds, entry)
 			if (r->id == m.a)
 				break;
 		if (r) /* else: an answer to a predecessor of this worker, or to a round that timed out */
-			worker_rounds_finish(rs, r, 0);
+			worker_rounds_finish(rs, r, (int)(int64_t)m.b);
 	}
+	if (rc == HALE_EBUSY)
+		return;
+	rs->gone = true; /* the table is the best answer that there is */
+	event_del(rs->readable);
+	while ((r = TAILQ_FIRST(&rs->rounds)) != NULL)
+		worker_rounds_finish(rs, r, HALE_EBUSY);
 }
 
 static void
@@ -119,7 +127,9 @@ worker_rounds_tick_cb(evutil_socket_t fd, short what, void *arg)
 	htable_read_daemon(rs->w->table, &d);
 	for (r = TAILQ_FIRST(&rs->rounds); r; r = next) {
 		next = TAILQ_NEXT(r, entry);
-		if (now - r->start_ns >= bound) {
+		if (rs->gone) {
+			worker_rounds_finish(rs, r, HALE_EBUSY);
+		} else if (now - r->start_ns >= bound) {
 			log_limited(log_warn, "probe round timed out scope=%d index=%u", (int)r->scope, r->index);
 			worker_rounds_finish(rs, r, HALE_EBUSY);
 		} else if (!r->sent || r->epoch != d.prober_epoch) {

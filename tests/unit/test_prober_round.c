@@ -20,6 +20,7 @@ static struct event_base *base;
 static struct prober_rounds *rounds;
 static int worker_fd[PEERS], prober_fd[PEERS];
 static unsigned asked[FIXTURE_MAX]; /* probes that rounds asked for */
+static unsigned gone;
 
 static void
 ask(void *arg, uint32_t i)
@@ -27,6 +28,15 @@ ask(void *arg, uint32_t i)
 	assert_ptr_equal(arg, &fix);
 	asked[i]++;
 }
+
+static void
+peer_gone(void *arg)
+{
+	assert_ptr_equal(arg, &fix);
+	gone++;
+}
+
+static const struct prober_round_ops ops = {.ask = ask, .gone = peer_gone};
 
 /* Four deployments: groups 0 0 1 1, provider models x y x z; the last one is disabled. */
 static int
@@ -44,13 +54,14 @@ setup(void **state)
 	}
 	fix.deployment[3].probe.disabled = true;
 	memset(asked, 0, sizeof(asked));
+	gone = 0;
 	base = event_base_new();
 	for (int k = 0; k < PEERS; k++) {
 		assert_int_equal(ipc_pair(fd), 0);
 		worker_fd[k] = fd[0];
 		prober_fd[k] = fd[1];
 	}
-	rounds = prober_round_new(&fix.conf, base, prober_fd, PEERS, ask, &fix);
+	rounds = prober_round_new(&fix.conf, base, prober_fd, PEERS, &ops, &fix);
 	return 0;
 }
 
@@ -216,21 +227,6 @@ test_bad_questions(void **state)
 	expect(0, 5, 0);
 }
 
-static void
-test_close(void **state)
-{
-	(void)state;
-	question(0, 1, IPC_SCOPE_GROUP, 0);
-	prober_round_close(rounds);
-	question(0, 2, IPC_SCOPE_GROUP, 0);
-	expect(0, 2, HALE_EBUSY);
-	assert_int_equal(prober_round_open(rounds), 1);
-	result(0);
-	result(1);
-	expect(0, 1, 0);
-	assert_int_equal(prober_round_open(rounds), 0);
-}
-
 /* A worker that died without reading: its successor finds the answers, the others are not held up. */
 static void
 test_peer_that_does_not_read(void **state)
@@ -246,24 +242,37 @@ test_peer_that_does_not_read(void **state)
 	question(1, 5, IPC_SCOPE_DEPLOYMENT, 0);
 	result(0);
 	expect(1, 5, 0);
+	assert_false(prober_round_is_over(rounds));
 	for (int64_t id; (id = answer(0, &code)) != -1; n++)
 		assert_int_equal(id, n + 1);
 	assert_int_equal(n, 3000);
 }
 
+/* The end of a generation: over when every worker is gone and the last round is done. */
 static void
-test_peer_gone(void **state)
+test_peers_gone(void **state)
 {
 	(void)state;
 	question(0, 1, IPC_SCOPE_DEPLOYMENT, 0);
 	close(worker_fd[0]);
 	event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_int_equal(gone, 1);
+	question(1, 2, IPC_SCOPE_DEPLOYMENT, 1);
 	result(0);
-	question(1, 2, IPC_SCOPE_DEPLOYMENT, 0);
-	result(0);
+	result(1);
 	expect(1, 2, 0);
-	assert_int_equal(prober_round_open(rounds), 0);
-	worker_fd[0] = dup(worker_fd[1]); /* for teardown */
+	assert_false(prober_round_is_over(rounds));
+	question(1, 3, IPC_SCOPE_DEPLOYMENT, 1);
+	close(worker_fd[1]);
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_int_equal(gone, 2);
+	event_base_loop(base, EVLOOP_NONBLOCK); /* a closed socket does not wake us for ever */
+	assert_int_equal(gone, 2);
+	assert_false(prober_round_is_over(rounds));
+	result(1);
+	assert_true(prober_round_is_over(rounds));
+	worker_fd[0] = dup(STDERR_FILENO); /* for teardown */
+	worker_fd[1] = dup(STDERR_FILENO);
 }
 
 int
@@ -275,9 +284,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_scopes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_single_flight, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_questions, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_close, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_peer_that_does_not_read, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_peer_gone, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_peers_gone, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

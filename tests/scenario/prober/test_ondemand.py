@@ -250,7 +250,7 @@ def test_concurrency_limit(hale, sim):
     models = [deployment("g", sim, key=f"sk-{i}") for i in range(12)]
     daemon = hale(config(models, health_check_concurrency=3))
     assert health(daemon)["healthy_count"] == 12
-    assert sim.stats()["open_max"] <= 3
+    assert sim.stats()["requests"]["open_max"] <= 3
 
 
 def test_disabled_deployment(hale, sim):
