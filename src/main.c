@@ -6,6 +6,7 @@
 
 #include "cli/cli.h"
 
+#include "hale/heritage.h"
 #include "hale/log.h"
 
 extern char **environ;
@@ -14,6 +15,23 @@ static const char *
 main_getenv(const char *name)
 {
 	return getenv(name);
+}
+
+static int
+main_daemon(const struct cli_options *o)
+{
+	const struct master_options m = {
+		.config = o->config,
+		.host = o->host,
+		.port = o->port,
+		.num_workers = o->num_workers,
+		.debug = o->debug,
+		.insecure = o->insecure,
+		.worker_main = worker_main,
+		.prober_main = prober_main,
+	};
+
+	return master_run(&m);
 }
 
 int
@@ -30,6 +48,5 @@ main(int argc, char **argv)
 	log_init("hale", -1, o.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 	if (o.verb != CLI_RUN)
 		return cli_run(&o);
-	fputs("hale: this build has no daemon yet\n", stderr);
-	return CLI_EXIT_USAGE;
+	return main_daemon(&o);
 }
