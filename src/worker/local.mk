@@ -6,6 +6,7 @@ src_libworker_a_SOURCES = \
 	src/worker/worker_health.c \
 	src/worker/worker_http.c \
 	src/worker/worker_http_conn.c \
+	src/worker/worker_http_input.c \
 	src/worker/worker_http_reply.c \
 	src/worker/worker_http_req.c \
 	src/worker/worker_http_strict.c \

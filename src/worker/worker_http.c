@@ -1,17 +1,15 @@
 /* The HTTP server: sockets, connections as a set, and everything that evhttp is told.
  *
  * evhttp accepts, owns the connection objects, keeps them alive between requests and closes them. Its parser
- * is lenient (bare LF, folded headers, signs in chunk sizes, missing Host, one inactivity timer) and stops
- * listening to the client while a request runs, so it never sees a byte that a client sent: our callbacks
- * stand in front of its own on every bufferevent. worker_http_conn.c reads, checks and frames a whole request
- * first; only then does evhttp get a constant one of our own (HTTP_TOKEN) in its input buffer, and so knows
- * that a request runs. Answers are written by worker_http_reply.c straight to the socket; evhttp hears of
- * their end (http_engine_end) and prepares the next request.
+ * is lenient (bare LF, folded headers, signs in chunk sizes, missing Host, one inactivity timer), it stops
+ * listening to the client while a request runs, and its bufferevents cost two more system calls per request than
+ * the work needs. So it never sees a byte that a client sent: once it has accepted a connection, its
+ * bufferevent loses the descriptor (http_settle). worker_http_conn.c reads, checks and frames a whole request;
+ * then evhttp gets a constant one of our own (HTTP_TOKEN) and so knows that a request runs. Answers are
+ * written by worker_http_reply.c; evhttp hears of their end (http_engine_end) and prepares the next request.
  *
- * The moment that matters: evhttp installs its callbacks when it accepts and after each answer. After an
- * accept ours replace them in the work event, which is queued before the new descriptor can be polled; after
- * an answer they do so in the same call, with the input buffer emptied meanwhile. A request that reaches
- * evhttp without us (never, by the above) is dropped: see http_gen_cb.
+ * http_settle runs in the work event, which is queued before the new descriptor can be polled. A request that
+ * evhttp would take by itself (never, by the above) is dropped: see http_gen_cb.
  *
  * Nothing is freed while a handler or callback may still hold it: ends are queued and done by http_work_cb.
  */
@@ -64,7 +62,8 @@ http_bev_cb(struct event_base *base, void *arg)
 
 	r->server = s;
 	r->phase = HTTP_FRESH;
-	r->bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+	r->fd = -1;
+	r->bev = bufferevent_socket_new(base, -1, 0); /* evhttp closes the descriptor */
 	if (!r->bev)
 		log_fatal(1, "out of memory"); /* NULL would make evhttp go on without us */
 	bufferevent_incref(r->bev);
@@ -76,34 +75,25 @@ http_bev_cb(struct event_base *base, void *arg)
 	return r->bev;
 }
 
-static void
-http_hook(struct http_req *r)
-{
-	bufferevent_data_cb write;
-
-	bufferevent_getcb(r->bev, &r->ev_read, &write, &r->ev_event, &r->ev_arg);
-	bufferevent_setcb(r->bev, http_conn_read_cb, http_conn_write_cb, http_conn_event_cb, r);
-}
-
-/* evhttp is done with accepting r: from here on it is ours. */
+/* evhttp is done with accepting r: from here on the descriptor is ours. */
 static void
 http_settle(struct http_req *r)
 {
 	struct http_server *s = r->server;
-	struct timeval write = {.tv_sec = s->limits->client_write_timeout_ms / 1000,
-	                        .tv_usec = (s->limits->client_write_timeout_ms % 1000) * 1000};
+	bufferevent_data_cb write;
 
-	http_hook(r);
+	bufferevent_getcb(r->bev, &r->ev_read, &write, &r->ev_event, &r->ev_arg);
+	r->fd = bufferevent_getfd(r->bev);
+	if (r->ev_read && r->fd != -1)
+		bufferevent_setfd(r->bev, -1);
 	bufferevent_decref(r->bev);
-	if (!r->ev_read || !r->ev_event) {
+	if (!r->ev_read || r->fd == -1) {
 		r->bev = NULL; /* evhttp gave it up half-way */
-		r->phase = HTTP_DEAD;
-		http_queue(r);
+		http_conn_kill(r);
 		return;
 	}
-	bufferevent_set_timeouts(r->bev, NULL, &write);
-	bufferevent_setwatermark(r->bev, EV_READ, 0, s->input_max);
-	bufferevent_setwatermark(r->bev, EV_WRITE, s->limits->client_buffer_bytes_max / 2, 0);
+	event_assign(&r->readable, s->base, r->fd, EV_READ | EV_PERSIST, http_conn_read_cb, r);
+	event_assign(&r->writable, s->base, r->fd, EV_WRITE, http_write_cb, r);
 	if (s->nconn - s->nrefused > s->limits->client_connections_max) {
 		r->refused = true;
 		s->nrefused++;
@@ -114,9 +104,30 @@ http_settle(struct http_req *r)
 			http_conn_kill(r);
 		return;
 	}
+	r->counted = true;
 	http_count(s, COUNTER_CONNECTIONS, 1);
 	http_count(s, COUNTER_CONNECTIONS_OPEN, 1);
+	event_add(&r->readable, NULL);
 	http_conn_idle(r);
+}
+
+/* evhttp frees its connection, its request and the bufferevent, and closes the descriptor. */
+static void
+http_close(struct http_req *r)
+{
+	struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+
+	event_del(&r->readable);
+	event_del(&r->writable);
+	if (r->taken)
+		bufferevent_free(r->taken);
+	/* This sends RST at once; evhttp's shutdown() would be a clean end. */
+	if (r->reset)
+		connect(r->fd, &nowhere, sizeof(nowhere));
+	if (r->evcon)
+		evhttp_connection_free(r->evcon);
+	else
+		r->ev_event(r->bev, BEV_EVENT_READING | BEV_EVENT_EOF, r->ev_arg);
 }
 
 static void
@@ -128,26 +139,18 @@ http_free(struct http_req *r)
 	s->nconn--;
 	if (r->refused)
 		s->nrefused--;
-	else if (r->ev_read)
+	if (r->counted)
 		http_count(s, COUNTER_CONNECTIONS_OPEN, -1);
 	if (r->listed) {
 		s->nrunning--;
 		http_count(s, COUNTER_REQUESTS_OPEN, -1);
 	}
 	event_del(&r->timer);
-	if (r->bev) {
-		if (r->reset) {
-			struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
-
-			/* Sends RST at once; evhttp's shutdown() would be a clean end. */
-			connect(bufferevent_getfd(r->bev), &nowhere, sizeof(nowhere));
-		}
-		/* evhttp frees its connection, its request and the bufferevent. */
-		if (r->evcon)
-			evhttp_connection_free(r->evcon);
-		else
-			r->ev_event(r->bev, BEV_EVENT_READING | BEV_EVENT_EOF, r->ev_arg);
-	}
+	if (r->bev)
+		http_close(r);
+	if (r->out)
+		evbuffer_free(r->out);
+	http_input_clear(r);
 	strbuf_release(&r->extra);
 	free(r->text);
 	free(r->query);
@@ -200,35 +203,10 @@ http_gen_cb(struct evhttp_request *ereq, void *arg)
 	s->dispatching->evcon = evhttp_request_get_connection(ereq);
 }
 
-/* Bytes of later requests must not be in evhttp's way. */
-static struct evbuffer *
-http_stash(struct http_req *r)
-{
-	struct evbuffer *in = bufferevent_get_input(r->bev), *rest;
-
-	if (evbuffer_get_length(in) == 0)
-		return NULL;
-	rest = evbuffer_new();
-	if (!rest)
-		log_fatal(1, "out of memory");
-	evbuffer_add_buffer(rest, in);
-	return rest;
-}
-
-static void
-http_unstash(struct http_req *r, struct evbuffer *rest)
-{
-	if (!rest)
-		return;
-	evbuffer_prepend_buffer(bufferevent_get_input(r->bev), rest);
-	evbuffer_free(rest);
-}
-
 void
 http_engine_begin(struct http_req *r)
 {
 	struct http_server *s = r->server;
-	struct evbuffer *rest = http_stash(r);
 
 	HALE_ASSERT(!s->dispatching && !r->ereq);
 	if (evbuffer_prepend(bufferevent_get_input(r->bev), HTTP_TOKEN, sizeof(HTTP_TOKEN) - 1) == 0) {
@@ -238,19 +216,15 @@ http_engine_begin(struct http_req *r)
 	}
 	if (!r->ereq)
 		log_fatal(1, "out of memory");
-	http_unstash(r, rest);
 }
 
 void
 http_engine_end(struct http_req *r)
 {
-	struct evbuffer *rest = http_stash(r);
 	struct evhttp_request *ereq = r->ereq;
 
 	r->ereq = NULL;
-	evhttp_send_reply_end(ereq); /* nothing is pending: evhttp turns to the next request at once */
-	http_hook(r);
-	http_unstash(r, rest);
+	evhttp_send_reply_end(ereq); /* its output is empty: evhttp turns to the next request at once */
 }
 
 static bool
@@ -336,6 +310,7 @@ worker_http_new(struct event_base *base, const struct conf_limits *limits, struc
 	                                 .uri_bytes = limits->uri_bytes_max,
 	                                 .body_bytes = limits->body_bytes_max};
 	s->input_max = (size_t)limits->header_bytes_max + 4096;
+	s->scratch = xmalloc(HTTP_SCRATCH_BYTES);
 	s->table = t;
 	s->worker = w;
 	s->handler = handler;
@@ -426,6 +401,7 @@ worker_http_freep(struct http_server **sp)
 	TAILQ_FOREACH_SAFE(r, &s->conn, link, next)
 		http_free(r);
 	evhttp_free(s->http);
+	free(s->scratch);
 	event_free(s->work_event);
 	event_free(s->tick_event);
 	xfreep(sp);

@@ -4,7 +4,7 @@
  *                        any of them -> (refused) FLUSH -> LINGER -> DEAD
  *
  * Deadlines of head and body are absolute: they start with the first byte, and no later byte moves them.
- * While a request runs we go on reading (up to the watermark, then the kernel's window closes), because that is how
+ * While a request runs we go on reading (within the bound of worker_http_input.c), because that is how
  * a vanished client is noticed at once and its upstream request cancelled.
  *
  * Half-close. After shutdown(SHUT_WR) a client still wants its answer, after close() it does not, and TCP shows the
@@ -21,7 +21,6 @@
 #include "worker_http_conn.h"
 
 #include <errno.h>
-#include <event2/buffer.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -59,16 +58,14 @@ http_conn_kill(struct http_req *r)
 static void
 http_conn_linger(struct http_req *r)
 {
-	struct evbuffer *in = bufferevent_get_input(r->bev);
-
 	if (r->eof || r->reset) {
 		http_conn_kill(r);
 		return;
 	}
 	r->phase = HTTP_LINGER;
-	evbuffer_drain(in, evbuffer_get_length(in));
-	shutdown(bufferevent_getfd(r->bev), SHUT_WR);
-	bufferevent_enable(r->bev, EV_READ);
+	http_input_clear(r);
+	shutdown(r->fd, SHUT_WR);
+	event_add(&r->readable, NULL);
 	http_conn_arm(r, HTTP_LINGER_MS);
 }
 
@@ -108,7 +105,7 @@ http_conn_idle(struct http_req *r)
 		ms = HTTP_DRAIN_IDLE_MS;
 	r->phase = HTTP_IDLE;
 	http_conn_arm(r, ms);
-	if (evbuffer_get_length(bufferevent_get_input(r->bev)))
+	if (r->in.len)
 		http_queue(r);
 	else if (r->eof)
 		http_conn_kill(r);
@@ -118,7 +115,6 @@ void
 http_conn_flushed(struct http_req *r)
 {
 	r->served = true;
-	bufferevent_disable(r->bev, EV_WRITE);
 	if (r->close || r->reset) {
 		http_conn_linger(r);
 		return;
@@ -177,6 +173,33 @@ http_conn_refuse(struct http_req *r, enum http_fault f)
 	strbuf_release(&b);
 }
 
+/* A peer that closed both sides, or reset: no byte of ours can arrive any more. */
+static bool
+http_conn_is_dead(const struct http_req *r)
+{
+	struct pollfd p = {.fd = r->fd};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR));
+}
+
+/* See the head of this file. */
+static void
+http_conn_half_closed(struct http_req *r)
+{
+	if (r->head.minor == 0 && r->form == HTTP_REPLY_NONE) {
+		http_conn_gone(r);
+		return;
+	}
+	if (r->form == HTTP_REPLY_NONE)
+		http_conn_continue(r);
+	if (r->broken || http_conn_is_dead(r)) {
+		http_conn_gone(r);
+		return;
+	}
+	r->probe_ms = HTTP_PROBE_MS;
+	http_conn_arm(r, r->probe_ms);
+}
+
 /* The request is whole. */
 static void
 http_conn_run(struct http_req *r)
@@ -186,6 +209,7 @@ http_conn_run(struct http_req *r)
 	evtimer_del(&r->timer);
 	if (r->body)
 		r->body[r->body_len] = '\0';
+	http_input_keep(r);
 	http_engine_begin(r);
 	http_engine_peer(r);
 	r->phase = HTTP_RUNNING;
@@ -200,9 +224,8 @@ http_conn_run(struct http_req *r)
 	if (r->phase != HTTP_RUNNING)
 		return;
 	HALE_ASSERT(r->gone); /* the contract: who answers later must want to know */
-	bufferevent_enable(r->bev, EV_READ);
 	if (r->eof) /* all of it, FIN included, was here before the handler ran */
-		http_conn_event_cb(r->bev, BEV_EVENT_READING | BEV_EVENT_EOF, r);
+		http_conn_half_closed(r);
 }
 
 static void
@@ -224,25 +247,25 @@ http_conn_grow_body(struct http_req *r, size_t need)
 static bool
 http_conn_sized(struct http_req *r)
 {
-	struct evbuffer *in = bufferevent_get_input(r->bev);
-	size_t left = (size_t)r->head.length - r->body_len, have = evbuffer_get_length(in);
+	size_t left = (size_t)r->head.length - r->body_len, have = r->in.len < left ? r->in.len : left;
 	size_t first = r->head.length < HTTP_BODY_FIRST_BYTES ? (size_t)r->head.length : HTTP_BODY_FIRST_BYTES;
 
-	if (have > left)
-		have = left;
 	http_conn_grow_body(r, r->body_len + have > first ? r->body_len + have : first);
-	evbuffer_remove(in, r->body + r->body_len, have);
+	if (have) {
+		memcpy(r->body + r->body_len, r->in.p, have);
+		http_input_drop(r, have);
+	}
 	r->body_len += have;
 	left -= have;
-	/* bufferevents read 4 KiB at a time: the rest of a long body comes straight from the socket. */
+	/* The rest of a long body does not go through the input. */
 	while (left && !r->eof) {
 		ssize_t n;
 
 		http_conn_grow_body(r, r->body_len + (left < HTTP_BODY_FIRST_BYTES ? left : HTTP_BODY_FIRST_BYTES));
 		have = r->body_cap - 1 - r->body_len;
-		n = recv(bufferevent_getfd(r->bev), r->body + r->body_len, have < left ? have : left, MSG_DONTWAIT);
+		n = recv(r->fd, r->body + r->body_len, have < left ? have : left, MSG_DONTWAIT);
 		if (n <= 0)
-			break; /* EAGAIN, or an end that the bufferevent reports */
+			break; /* nothing yet, or an end that the next read event reports */
 		r->body_len += (size_t)n;
 		left -= (size_t)n;
 	}
@@ -252,14 +275,10 @@ http_conn_sized(struct http_req *r)
 static enum http_fault
 http_conn_chunked(struct http_req *r, bool *done)
 {
-	struct evbuffer *in = bufferevent_get_input(r->bev);
-	size_t n;
-
 	*done = false;
-	while (!*done && (n = evbuffer_get_contiguous_space(in)) > 0) {
-		const char *p = (const char *)evbuffer_pullup(in, (ssize_t)n);
+	while (!*done && r->in.len) {
 		struct http_piece piece;
-		enum http_fault f = http_strict_chunked(&r->chunked, p, n, &piece);
+		enum http_fault f = http_strict_chunked(&r->chunked, r->in.p, r->in.len, &piece);
 
 		if (f != HTTP_FINE)
 			return f;
@@ -270,7 +289,7 @@ http_conn_chunked(struct http_req *r, bool *done)
 			memcpy(r->body + r->body_len, piece.data, piece.len);
 			r->body_len += piece.len;
 		}
-		evbuffer_drain(in, piece.consumed);
+		http_input_drop(r, piece.consumed);
 		*done = piece.done;
 	}
 	return HTTP_FINE;
@@ -310,32 +329,29 @@ http_conn_parse(struct http_req *r, const char *p, size_t len)
 	r->head.field = (struct http_field *)(void *)r->text;
 	memcpy(r->text + fields, p, len);
 	f = http_strict_parse(r->text + fields, len, &r->server->bounds, &r->head);
-	evbuffer_drain(bufferevent_get_input(r->bev), len);
+	http_input_drop(r, len);
 	return f;
 }
 
 static void
 http_conn_head(struct http_req *r)
 {
-	struct evbuffer *in = bufferevent_get_input(r->bev);
-	size_t n = evbuffer_get_length(in), len;
-	const char *p = (const char *)evbuffer_pullup(in, -1);
+	size_t len;
 	enum http_fault f;
 
-	if (!r->skipped && p[0] == '\r' && r->scan.pos == 0) {
-		if (n >= 2 && p[1] == '\n') {
-			evbuffer_drain(in, 2);
+	if (!r->skipped && r->in.p[0] == '\r' && r->scan.pos == 0) {
+		if (r->in.len == 1)
+			return;
+		if (r->in.p[1] == '\n') {
 			r->skipped = true;
-			if (n > 2)
-				http_conn_head(r);
-			return;
+			http_input_drop(r, 2);
+			if (r->in.len == 0)
+				return;
 		}
-		if (n == 1)
-			return;
 	}
-	f = http_strict_scan(&r->scan, p, n, &r->server->bounds, &len);
+	f = http_strict_scan(&r->scan, r->in.p, r->in.len, &r->server->bounds, &len);
 	if (f == HTTP_FINE && len)
-		f = http_conn_parse(r, p, len);
+		f = http_conn_parse(r, r->in.p, len);
 	if (f != HTTP_FINE) {
 		http_conn_refuse(r, f);
 		return;
@@ -345,9 +361,8 @@ http_conn_head(struct http_req *r)
 	r->phase = HTTP_IN_BODY;
 	if (r->head.framing != HTTP_NO_BODY) {
 		http_conn_arm(r, r->server->limits->client_body_timeout_ms);
-		if (r->head.expect_continue && evbuffer_get_length(in) == 0) {
+		if (r->head.expect_continue && r->in.len == 0)
 			http_conn_continue(r);
-		}
 	}
 	http_conn_body(r);
 }
@@ -355,88 +370,30 @@ http_conn_head(struct http_req *r)
 void
 http_conn_advance(struct http_req *r)
 {
-	struct evbuffer *in = bufferevent_get_input(r->bev);
-
-	if (r->phase == HTTP_IDLE && evbuffer_get_length(in)) {
+	if (r->phase == HTTP_IDLE && r->in.len) {
 		r->phase = HTTP_IN_HEAD;
 		r->start_ns = clock_mono_ns();
 		http_conn_arm(r, r->server->limits->client_header_timeout_ms);
 	}
-	if (r->phase == HTTP_IN_HEAD && evbuffer_get_length(in))
+	if (r->phase == HTTP_IN_HEAD && r->in.len)
 		http_conn_head(r);
 	else if (r->phase == HTTP_IN_BODY)
 		http_conn_body(r);
 	else if (r->phase == HTTP_LINGER)
-		evbuffer_drain(in, evbuffer_get_length(in));
-	if (r->eof && (r->phase == HTTP_IDLE || r->phase == HTTP_IN_HEAD || r->phase == HTTP_IN_BODY) && !r->queued)
-		http_conn_kill(r);
+		http_input_clear(r);
+	if (r->phase == HTTP_DEAD || r->phase == HTTP_TAKEN)
+		return;
+	if (r->eof && r->phase <= HTTP_IN_BODY && !r->queued)
+		http_conn_kill(r); /* a request that will never be whole */
+	else if (!r->eof && r->in.len < r->server->input_max && !event_pending(&r->readable, EV_READ, NULL))
+		event_add(&r->readable, NULL);
 }
 
-void
-http_conn_read_cb(struct bufferevent *bev, void *arg)
-{
-	(void)bev;
-	http_conn_advance(arg);
-}
-
-void
-http_conn_write_cb(struct bufferevent *bev, void *arg)
-{
-	struct http_req *r = arg;
-
-	(void)bev;
-	if (r->phase == HTTP_FLUSH && http_pending(r) == 0) {
-		http_conn_flushed(r);
-	} else if (r->phase == HTTP_RUNNING && r->paused) {
-		r->paused = false;
-		if (r->drained)
-			r->drained(r->arg);
-	}
-	if (r->phase != HTTP_DEAD && http_pending(r) == 0)
-		bufferevent_disable(r->bev, EV_WRITE);
-}
-
-/* A peer that closed both sides, or reset: no byte of ours can arrive any more. */
-static bool
-http_conn_is_dead(const struct http_req *r)
-{
-	struct pollfd p = {.fd = bufferevent_getfd(r->bev)};
-
-	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR));
-}
-
-/* See the head of this file. */
 static void
-http_conn_half_closed(struct http_req *r)
+http_conn_eof(struct http_req *r)
 {
-	if (r->head.minor == 0 && r->form == HTTP_REPLY_NONE) {
-		http_conn_gone(r);
-		return;
-	}
-	if (r->form == HTTP_REPLY_NONE)
-		http_conn_continue(r);
-	if (r->broken || http_conn_is_dead(r)) {
-		http_conn_gone(r);
-		return;
-	}
-	r->probe_ms = HTTP_PROBE_MS;
-	http_conn_arm(r, r->probe_ms);
-}
-
-void
-http_conn_event_cb(struct bufferevent *bev, short what, void *arg)
-{
-	struct http_req *r = arg;
-
-	(void)bev;
-	if (!(what & BEV_EVENT_EOF)) { /* an error, or the write timeout */
-		if (what & BEV_EVENT_TIMEOUT)
-			http_count(r->server, COUNTER_CLIENT_TIMEOUT, 1);
-		r->reset = true;
-		http_conn_gone(r);
-		return;
-	}
 	r->eof = true;
+	event_del(&r->readable);
 	if (r->phase == HTTP_RUNNING)
 		http_conn_half_closed(r);
 	else if (r->phase == HTTP_FLUSH)
@@ -447,13 +404,36 @@ http_conn_event_cb(struct bufferevent *bev, short what, void *arg)
 		http_conn_advance(r); /* ends it, unless a whole request is waiting */
 }
 
+void
+http_conn_read_cb(int fd, short what, void *arg)
+{
+	struct http_req *r = arg;
+
+	(void)fd;
+	(void)what;
+	switch (http_input_read(r)) {
+	case 1:
+		http_conn_advance(r);
+		break;
+	case 0:
+		http_conn_eof(r);
+		break;
+	case -2:
+		r->reset = true;
+		http_conn_gone(r);
+		break;
+	}
+	if (r->phase != HTTP_DEAD)
+		http_input_keep(r);
+}
+
 /* Does the kernel hold bytes that we have not seen? Then the deadline was missed by us, not by the client. */
 static bool
 http_conn_has_unread(struct http_req *r)
 {
 	char c;
 
-	return recv(bufferevent_getfd(r->bev), &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+	return recv(r->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
 }
 
 void

@@ -18,6 +18,7 @@
 #include "worker_http.h"
 #include "worker_http_strict.h"
 
+struct evbuffer;
 struct evconnlistener;
 struct evhttp;
 struct evhttp_bound_socket;
@@ -31,6 +32,7 @@ struct evhttp_request;
 #define HTTP_PROBE_WRITE_MS 1000  /* looks that are this far apart also write again */
 #define HTTP_KEEP_BYTES 4096      /* larger head and body buffers are given back between requests */
 #define HTTP_LISTENERS_MAX 16
+#define HTTP_SCRATCH_BYTES 65536
 
 enum http_phase {
 	HTTP_FRESH,   /* accepted; evhttp has not finished with it */
@@ -47,17 +49,28 @@ enum http_phase {
 /* How the answer tells its end. */
 enum http_reply_form { HTTP_REPLY_NONE, HTTP_REPLY_SIZED, HTTP_REPLY_CHUNKED, HTTP_REPLY_TO_CLOSE, HTTP_REPLY_BODYLESS };
 
+/* Bytes received and not used yet. They live in the server's scratch buffer while a read is worked on, in
+ * memory of the connection only when something stays over: an idle connection has none. */
+struct http_input {
+	const char *p;
+	size_t len;
+	char *own; /* NULL, or what p points into */
+	size_t cap;
+};
+
 /* One connection and the one request that may be on it. */
 struct http_req {
 	struct http_server *server;
 	TAILQ_ENTRY(http_req) link, work;
-	struct bufferevent *bev;
+	struct bufferevent *bev;         /* evhttp's; it has no descriptor */
+	struct bufferevent *taken;       /* HTTP_TAKEN: the new owner's */
 	struct evhttp_connection *evcon; /* known from the first request on */
 	struct evhttp_request *ereq;     /* evhttp's side of the running request */
-	bufferevent_data_cb ev_read;     /* evhttp's own callbacks */
+	bufferevent_data_cb ev_read;     /* evhttp's callbacks */
 	bufferevent_event_cb ev_event;
 	void *ev_arg;
-	struct event timer;
+	int fd;
+	struct event readable, writable, timer;
 	enum http_phase phase;
 	bool queued;     /* on the server's work list */
 	bool served;     /* had a request before: idle timeout, not head timeout, and no 408 */
@@ -69,9 +82,11 @@ struct http_req {
 	bool paused;     /* reply_chunk said false */
 	bool listed;     /* counted by http_server.nrunning */
 	bool refused;    /* accepted over the limit */
+	bool counted;    /* in COUNTER_CONNECTIONS_OPEN */
 	uint32_t probe_ms;
 	uint64_t start_ns;
 
+	struct http_input in;
 	char *text;      /* the head */
 	size_t text_cap;
 	char *query;     /* decoded pairs: name NUL value NUL ... NUL */
@@ -85,8 +100,9 @@ struct http_req {
 	void (*drained)(void *arg);
 	void *arg;
 	enum http_reply_form form;
-	uint64_t reply_left; /* HTTP_REPLY_SIZED */
-	struct strbuf extra; /* header lines that the handler added */
+	uint64_t reply_left;  /* HTTP_REPLY_SIZED */
+	struct strbuf extra;  /* header lines that the handler added */
+	struct evbuffer *out; /* what the socket did not take; NULL: nothing */
 	char peer[48];
 };
 
@@ -109,7 +125,8 @@ struct http_server {
 	struct event *work_event, *tick_event;
 	struct http_req_list conn, work;
 	unsigned nconn, nrefused, nrunning;
-	size_t input_max;      /* read watermark */
+	size_t input_max;      /* of one connection: a head, and some more */
+	char *scratch;         /* HTTP_SCRATCH_BYTES */
 	bool draining, freeing;
 	struct http_req *dispatching; /* whose request evhttp is parsing right now */
 	int64_t date_s;
@@ -123,16 +140,14 @@ void http_queue(struct http_req *r);
 /* worker_http.c: what needs evhttp. */
 /* Makes evhttp take a request. */
 void http_engine_begin(struct http_req *r);
-/* Tells evhttp that the answer is out; our callbacks are in place again. */
+/* Tells evhttp that the answer is out. */
 void http_engine_end(struct http_req *r);
 void http_engine_peer(struct http_req *r);
 
 /* worker_http_conn.c */
-/* Goes on with what is in the input buffer. */
+/* Goes on with what was received. */
 void http_conn_advance(struct http_req *r);
-void http_conn_read_cb(struct bufferevent *bev, void *arg);
-void http_conn_write_cb(struct bufferevent *bev, void *arg);
-void http_conn_event_cb(struct bufferevent *bev, short what, void *arg);
+void http_conn_read_cb(int fd, short what, void *arg);
 void http_conn_timer_cb(int fd, short what, void *arg);
 void http_conn_arm(struct http_req *r, uint32_t ms);
 /* Phase HTTP_IDLE with its deadline. */
@@ -148,7 +163,17 @@ void http_conn_kill(struct http_req *r);
 /* worker_http_req.c: decoded pairs, the caller's to free. */
 char *http_query_split(const char *query);
 
+/* worker_http_input.c */
+/* One recv(). > 0: bytes were added; 0: end of input; -1: nothing now; -2: the connection is broken. */
+int http_input_read(struct http_req *r);
+/* Drops n bytes at the front. */
+void http_input_drop(struct http_req *r, size_t n);
+/* Moves what is left out of the server's scratch buffer: before a handler runs and before the next read. */
+void http_input_keep(struct http_req *r);
+void http_input_clear(struct http_req *r);
+
 /* worker_http_reply.c */
+void http_write_cb(int fd, short what, void *arg);
 /* Sends now what the socket takes and keeps the rest. */
 void http_write(struct http_req *r, struct iovec *iov, int n);
 size_t http_pending(const struct http_req *r);

@@ -19,7 +19,7 @@
 size_t
 http_pending(const struct http_req *r)
 {
-	return evbuffer_get_length(bufferevent_get_output(r->bev));
+	return r->out ? evbuffer_get_length(r->out) : 0;
 }
 
 static void
@@ -29,33 +29,83 @@ http_broke(struct http_req *r)
 	http_queue(r);
 }
 
+/* Any progress of the client's reading starts the timeout anew. */
+static void
+http_write_wait(struct http_req *r)
+{
+	uint32_t ms = r->server->limits->client_write_timeout_ms;
+	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+
+	event_add(&r->writable, &tv);
+}
+
+/* What the socket does not take now waits for http_write_cb. */
+static void
+http_write_later(struct http_req *r, const struct iovec *iov, int n, size_t sent)
+{
+	if (!r->out && (r->out = evbuffer_new()) == NULL)
+		log_fatal(1, "out of memory");
+	for (int i = 0; i < n; i++) {
+		size_t skip = sent < iov[i].iov_len ? sent : iov[i].iov_len;
+
+		sent -= skip;
+		evbuffer_add(r->out, (const char *)iov[i].iov_base + skip, iov[i].iov_len - skip);
+	}
+	if (!event_pending(&r->writable, EV_WRITE, NULL))
+		http_write_wait(r);
+}
+
 void
 http_write(struct http_req *r, struct iovec *iov, int n)
 {
-	struct evbuffer *out = bufferevent_get_output(r->bev);
 	struct msghdr m = {.msg_iov = iov, .msg_iovlen = (size_t)n};
+	size_t total = 0;
 	ssize_t sent = 0;
 
 	if (r->broken)
 		return;
-	if (evbuffer_get_length(out) == 0) {
-		sent = sendmsg(bufferevent_getfd(r->bev), &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (http_pending(r) == 0) {
+		sent = sendmsg(r->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (sent == -1 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
 			http_broke(r);
 			return;
 		}
-		if (sent == -1)
-			sent = 0;
 	}
-	for (int i = 0; i < n; i++) {
-		size_t skip = (size_t)sent < iov[i].iov_len ? (size_t)sent : iov[i].iov_len;
+	for (int i = 0; i < n; i++)
+		total += iov[i].iov_len;
+	if (sent < (ssize_t)total)
+		http_write_later(r, iov, n, sent > 0 ? (size_t)sent : 0);
+}
 
-		sent -= (ssize_t)skip;
-		if (skip < iov[i].iov_len)
-			evbuffer_add(out, (const char *)iov[i].iov_base + skip, iov[i].iov_len - skip);
+void
+http_write_cb(int fd, short what, void *arg)
+{
+	struct http_req *r = arg;
+	uint32_t low = r->server->limits->client_buffer_bytes_max / 2;
+
+	if (what & EV_TIMEOUT) {
+		http_count(r->server, COUNTER_CLIENT_TIMEOUT, 1);
+		r->reset = true;
+		http_conn_gone(r);
+		return;
 	}
-	if (evbuffer_get_length(out))
-		bufferevent_enable(r->bev, EV_WRITE);
+	if (evbuffer_write(r->out, fd) == -1 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+		http_broke(r);
+		return;
+	}
+	if (http_pending(r)) {
+		http_write_wait(r);
+	} else {
+		evbuffer_free(r->out);
+		r->out = NULL;
+		if (r->phase == HTTP_FLUSH)
+			http_conn_flushed(r);
+	}
+	if (r->phase == HTTP_RUNNING && r->paused && http_pending(r) <= low) {
+		r->paused = false;
+		if (r->drained)
+			r->drained(r->arg);
+	}
 }
 
 static const char *
@@ -293,11 +343,16 @@ struct bufferevent *
 http_req_take_over(struct http_req *r)
 {
 	HALE_ASSERT(r->phase == HTTP_RUNNING && r->form == HTTP_REPLY_NONE);
+	http_input_keep(r);
+	event_del(&r->timer);
+	event_del(&r->readable);
 	r->phase = HTTP_TAKEN;
 	r->drained = NULL;
-	event_del(&r->timer);
-	bufferevent_setcb(r->bev, NULL, NULL, NULL, NULL);
-	bufferevent_setwatermark(r->bev, EV_READ | EV_WRITE, 0, 0);
-	bufferevent_set_timeouts(r->bev, NULL, NULL);
-	return r->bev;
+	r->taken = bufferevent_socket_new(r->server->base, r->fd, 0);
+	if (!r->taken)
+		log_fatal(1, "out of memory");
+	if (r->in.len)
+		evbuffer_prepend(bufferevent_get_input(r->taken), r->in.p, r->in.len);
+	http_input_clear(r);
+	return r->taken;
 }
