@@ -65,7 +65,7 @@ static void
 prober_log_cycle(const struct prober *p, uint64_t duration_ns)
 {
 	uint32_t healthy = 0, unhealthy = 0, interval_s = p->conf->general.health_check_interval_s;
-	unsigned long long id = (unsigned long long)p->cycle.number, ms = (unsigned long long)(duration_ns / NS_PER_MS);
+	unsigned long long id = p->cycle.number, ms = duration_ns / NS_PER_MS;
 	struct htable_view v;
 
 	if (duration_ns > interval_s * NS_PER_SEC)
@@ -81,8 +81,8 @@ prober_log_cycle(const struct prober *p, uint64_t duration_ns)
 		unhealthy += v.state == HEALTH_DOWN;
 	}
 	log_debug("background_health_check_cycle_complete cycle_id=bg-%llu model_count_enabled=%u healthy_count=%u "
-	          "unhealthy_count=%u duration_ms=%llu interval_seconds=%u", id, p->cycle.enabled, healthy, unhealthy, ms,
-	          interval_s);
+	          "unhealthy_count=%u duration_ms=%llu interval_seconds=%u", id, p->cycle.enabled, healthy, unhealthy,
+	          ms, interval_s);
 	if (p->conf->general.enable_health_check_routing)
 		log_debug("health_check_routing_state_updated healthy=%u unhealthy=%u", healthy, unhealthy);
 }
@@ -295,8 +295,8 @@ prober_init_enabled(struct prober *p)
 	strbuf_release(&names);
 }
 
-/* When deployment i, found in the segment as v, is due: as planned by our predecessor, at once when nothing is known.
- * first counts those that are due at once. */
+/* When a deployment whose slot is v is due: as planned by our predecessor, at once when nothing is known. first
+ * counts those that are due at once. */
 static uint64_t
 prober_adopt_due(const struct prober *p, const struct htable_view *v, uint64_t now_ns, uint32_t *first)
 {
@@ -348,7 +348,8 @@ prober_init_limits(const struct conf *c)
 			return max;
 	}
 	if (l.rlim_cur < (rlim_t)max + PROBER_FD_RESERVE) {
-		max = l.rlim_cur > 2 * PROBER_FD_RESERVE ? (uint32_t)l.rlim_cur - PROBER_FD_RESERVE : PROBER_FD_RESERVE;
+		max = l.rlim_cur > 2 * PROBER_FD_RESERVE ? (uint32_t)l.rlim_cur - PROBER_FD_RESERVE
+		                                         : PROBER_FD_RESERVE;
 		log_warn("fewer probes at once than configured: the limit of open files is low probes=%u", max);
 	}
 	return max;

@@ -124,7 +124,8 @@ prober_check_error(const struct prober_check *c, const struct classify_result *k
 		return;
 	}
 	if (k->status == 0)
-		snprintf(text, sizeof(text), "%s (%s)", u->text && *u->text ? u->text : k->text, upstream_phase_name(u->phase));
+		snprintf(text, sizeof(text), "%s (%s)", u->text && *u->text ? u->text : k->text,
+		         upstream_phase_name(u->phase));
 	else if (u->status < 400 && k->status == u->status) /* a success that is none: the body explains nothing */
 		snprintf(text, sizeof(text), "%s (HTTP %d)", k->text, k->status);
 	else if (!prober_message_text(strbuf_str(&c->body), c->body.len, text, sizeof(text)))
@@ -233,7 +234,8 @@ static const struct upstream_ops prober_check_ops = {
 
 /* What could not even be sent. */
 static void
-prober_check_unsent(const struct prober_check *c, enum health_reason reason, const char *text, struct prober_report *out)
+prober_check_unsent(const struct prober_check *c, enum health_reason reason, const char *text,
+                    struct prober_report *out)
 {
 	*out = (struct prober_report){
 		.requests = c->requests,
@@ -254,7 +256,10 @@ prober_check_insecure(const struct deployment *d)
 static bool
 prober_check_send(struct prober_check *c, struct prober_report *failed)
 {
-	struct upstream_request r = {.endpoint = &c->request.endpoint, .insecure_tls = prober_check_insecure(c->deployment)};
+	struct upstream_request r = {
+		.endpoint = &c->request.endpoint,
+		.insecure_tls = prober_check_insecure(c->deployment),
+	};
 	struct http_header type = {.name = "Content-Type"};
 	uint64_t now_ns = clock_mono_ns();
 	enum upstream_error err = UPSTREAM_OK;
@@ -264,7 +269,8 @@ prober_check_send(struct prober_check *c, struct prober_report *failed)
 	c->arena = arena_new(2048);
 	strbuf_clear(&c->body);
 	memset(c->header, 0, sizeof(c->header));
-	if (probe_request_build(c->arena, c->env->conf, c->deployment, c->adapt, arc4random(), &c->request, &why) != 0) {
+	if (probe_request_build(c->arena, c->env->conf, c->deployment, c->adapt, arc4random(), &c->request,
+	                        &why) != 0) {
 		prober_check_unsent(c, REASON_NO_PROBE, why ? why : "no probe for this mode and provider", failed);
 		return false;
 	}

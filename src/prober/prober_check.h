@@ -21,7 +21,8 @@ struct prober_report {
 	bool deferred;           /* our own connection bound stood in the way: nothing was learned, try later */
 	unsigned requests;       /* sent to the upstream: more than one when the form had to be adapted */
 	char error[HTABLE_ERROR_BYTES]; /* "" when ok; secrets are masked */
-	char ratelimit_requests[HTABLE_HEADER_BYTES], ratelimit_tokens[HTABLE_HEADER_BYTES], ms_region[HTABLE_HEADER_BYTES];
+	char ratelimit_requests[HTABLE_HEADER_BYTES], ratelimit_tokens[HTABLE_HEADER_BYTES];
+	char ms_region[HTABLE_HEADER_BYTES];
 };
 
 /* r is borrowed; the check is gone when it returns. */

@@ -44,8 +44,8 @@ static const char *const prober_classify_funds[] = {
 
 /* A credential that is not accepted, said with another code than 401 and 403. */
 static const char *const prober_classify_auth[] = {
-	"api_key_invalid", "api key not valid", "api key expired", "invalid_api_key", "incorrect api key", "invalid api key",
-	"unrecognizedclientexception", "expiredtokenexception", "security token included in the request",
+	"api_key_invalid", "api key not valid", "api key expired", "invalid_api_key", "incorrect api key",
+	"invalid api key", "unrecognizedclientexception", "expiredtokenexception", "security token included in the request",
 	"invalid_authentication", "invalid authentication",
 };
 
@@ -167,14 +167,18 @@ prober_classify_status(const struct classify_input *in, struct classify_result *
 {
 	char text[CLASSIFY_TEXT_BYTES];
 	int s = out->status;
-	bool client = s >= 400 && s < 500;
+	bool client = s >= 400 && s < 500, funds, auth, missing;
 
 	prober_classify_lower(in, text, sizeof(text));
 	out->exception_status = s >= 400 ? s : 500;
-	if (s == 402 || (client && prober_classify_any(text, prober_classify_funds, HALE_COUNT(prober_classify_funds)))) {
+	funds = client && prober_classify_any(text, prober_classify_funds, HALE_COUNT(prober_classify_funds));
+	auth = s == 400 && prober_classify_any(text, prober_classify_auth, HALE_COUNT(prober_classify_auth));
+	missing = (s == 400 || s == 404 || s == 422) &&
+	          prober_classify_any(text, prober_classify_missing, HALE_COUNT(prober_classify_missing));
+	if (s == 402 || funds) {
 		out->reason = REASON_OUT_OF_FUNDS;
 		out->text = "out of funds";
-	} else if (s == 401 || s == 403 || (s == 400 && prober_classify_any(text, prober_classify_auth, HALE_COUNT(prober_classify_auth)))) {
+	} else if (s == 401 || s == 403 || auth) {
 		out->reason = REASON_UNAUTHORIZED;
 		out->text = "unauthorized";
 	} else if (s == 429) {
@@ -182,9 +186,7 @@ prober_classify_status(const struct classify_input *in, struct classify_result *
 	} else if (s == 408) {
 		out->reason = REASON_TIMEOUT;
 		out->text = "the upstream reported a timeout";
-	} else if (s == 405 || s == 410 ||
-	           ((s == 400 || s == 404 || s == 422) &&
-	            prober_classify_any(text, prober_classify_missing, HALE_COUNT(prober_classify_missing)))) {
+	} else if (s == 405 || s == 410 || missing) {
 		out->reason = REASON_NOT_FOUND;
 		out->text = s == 405 ? "method not allowed: is this the right address?" : "not found";
 	} else if (s == 400 || s == 404 || s == 413 || s == 415 || s == 422) {
@@ -208,7 +210,9 @@ prober_classify_success(const struct classify_input *in, struct classify_result 
 	if (in->body_cut ||
 	    (in->op && in->op->essential ? in->op->essential(in->body ? in->body : "", in->body_len, &why)
 	                                 : in->body_len > 0)) {
-		*out = (struct classify_result){.reason = REASON_OK, .ok = true, .status = in->status, .next = in->adapt, .text = ""};
+		out->reason = REASON_OK;
+		out->ok = true;
+		out->exception_status = 0;
 		return;
 	}
 	inner = prober_message_status(in->body, in->body_len);

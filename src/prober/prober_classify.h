@@ -29,7 +29,7 @@ struct classify_result {
 	int exception_status;   /* what /health shows: 408 for timeouts, 500 when there was no status, 0 when ok */
 	uint64_t until_ns;      /* rate limited until; 0: not said */
 	enum probe_adapt next;  /* for REASON_BAD_PROBE: the form to try; equal to adapt when none is left */
-	const char *text;       /* static summary when the body has no message, e.g. "Timeout exceeded"; "" when ok */
+	const char *text;       /* static summary, e.g. "Timeout exceeded", for a body without a message; "" when ok */
 };
 
 void prober_classify(const struct classify_input *in, struct classify_result *out);

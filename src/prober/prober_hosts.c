@@ -21,7 +21,9 @@ prober_hosts_entry(const struct deployment *d)
 	struct host_entry e = {.deployment = d->index, .local = d->provider->local};
 	const char *rest;
 
-	e.name = d->api_base ? d->api_base : d->provider->default_base ? d->provider->default_base : d->provider->name;
+	e.name = d->api_base ? d->api_base : d->provider->default_base;
+	if (!e.name)
+		e.name = d->provider->name;
 	rest = strstr(e.name, "://");
 	rest = rest ? rest + 3 : e.name;
 	e.len = (size_t)(rest - e.name) + strcspn(rest, "/?#");

@@ -81,8 +81,8 @@ prober_message_copy(const char *s, size_t len, char *buf, size_t size)
 static const char *
 prober_message_of(struct json_object *o)
 {
-	static const char *const places[] = {"message", "Message", "detail", "msg", "error_description", "error", "title",
-	                                     "reason"};
+	static const char *const places[] = {"message", "Message", "detail", "msg", "error_description", "error",
+	                                     "title", "reason"};
 	const char *s = prober_message_string(o);
 
 	for (size_t i = 0; !s && i < HALE_COUNT(places); i++)
@@ -181,14 +181,16 @@ prober_message_delay(const char *body, size_t len, char *buf, size_t size)
 {
 	struct json_object *root = prober_message_parse(body, len), *error, *details;
 	const char *found = NULL, *s;
+	size_t n;
 
 	error = prober_message_get(root, "error");
 	if (!error)
 		error = prober_message_get(prober_message_get(root, NULL), "error");
 	details = prober_message_get(error, "details");
-	for (size_t i = 0; json_object_is_type(details, json_type_array) && i < json_object_array_length(details); i++) {
+	n = json_object_is_type(details, json_type_array) ? json_object_array_length(details) : 0;
+	for (size_t i = 0; i < n && !found; i++) {
 		s = prober_message_string(prober_message_get(json_object_array_get_idx(details, i), "retryDelay"));
-		if (s && !found)
+		if (s)
 			found = prober_message_copy(s, strlen(s), buf, size);
 	}
 	json_object_put(root);

@@ -27,15 +27,16 @@ prober_publish_log(const struct deployment *d, const struct htable_view *old, co
 	char line[1024];
 
 	if (new->adapt != old->adapt)
-		log_info("probe adapted form=%u requests=%u id=%s model=%s group=%s", new->adapt, r->requests, d->id, d->model,
-		         d->model_name);
+		log_info("probe adapted form=%u requests=%u id=%s model=%s group=%s", new->adapt, r->requests, d->id,
+		         d->model, d->model_name);
 	if (!changed && !(ours && new->reason != old->reason))
 		return;
-	snprintf(line, sizeof(line), "deployment state %s -> %s reason=%s status=%u phase=%s latency_ms=%u id=%s model=%s "
-	         "group=%s%s%s", health_state_name((enum health_state)old->state),
-	         health_state_name((enum health_state)new->state), health_reason_name(r->result.reason), new->http_status,
-	         upstream_phase_name((enum upstream_phase)new->phase), new->latency_us / 1000, d->id, d->model, d->model_name,
-	         r->error[0] ? " error=" : "", r->error);
+	snprintf(line, sizeof(line),
+	         "deployment state %s -> %s reason=%s status=%u phase=%s latency_ms=%u id=%s model=%s group=%s%s%s",
+	         health_state_name((enum health_state)old->state), health_state_name((enum health_state)new->state),
+	         health_reason_name(r->result.reason), new->http_status,
+	         upstream_phase_name((enum upstream_phase)new->phase), new->latency_us / 1000, d->id, d->model,
+	         d->model_name, r->error[0] ? " error=" : "", r->error);
 	if (new->state == HEALTH_DOWN || ours)
 		log_warn("%s", line);
 	else if (old->state == HEALTH_UNKNOWN && old->checked_ns == 0) /* the first success is no news */

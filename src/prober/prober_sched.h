@@ -1,4 +1,4 @@
-/* When to probe what: due times, concurrency, fairness between hosts. Pure but for memory: the clock is passed in. */
+/* When to probe what: due times, concurrency, fairness between hosts. No clock of its own: now is passed in. */
 #ifndef HALE_PROBER_SCHED_H
 #define HALE_PROBER_SCHED_H
 
