@@ -1,5 +1,9 @@
 noinst_LIBRARIES += src/libshared.a
 src_libshared_a_SOURCES = \
+	src/shared/anthropic.h \
+	src/shared/anthropic_answer.c \
+	src/shared/anthropic_request.c \
+	src/shared/anthropic_stream.c \
 	src/shared/apierror.c \
 	src/shared/arena.c \
 	src/shared/auth.c \
@@ -29,6 +33,7 @@ src_libshared_a_SOURCES = \
 	src/shared/proc.c \
 	src/shared/probe.c \
 	src/shared/provider.c \
+	src/shared/provider_anthropic.c \
 	src/shared/provider_azure.c \
 	src/shared/provider_endpoint.c \
 	src/shared/provider_impl.h \

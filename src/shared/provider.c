@@ -41,6 +41,7 @@ static const struct provider provider_table[] = {
 		.default_base = "https://api.anthropic.com",
 		.key_env = {"ANTHROPIC_API_KEY"},
 		.base_env = {"ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"},
+		.op = {[MODE_CHAT] = &provider_anthropic_chat},
 	},
 	{
 		.name = "groq",

@@ -81,13 +81,19 @@ provider_endpoint_base(struct arena *a, const struct deployment *d, struct provi
 int
 provider_endpoint_header(struct endpoint *e, const char *name, const char *value)
 {
+	unsigned i = 0;
+
 	if (!value)
 		return 0;
-	if (e->nheader == ENDPOINT_HEADERS_MAX)
-		return HALE_ELIMIT;
 	if (!provider_endpoint_is_clean(value, 0x20))
 		return HALE_EINVAL;
-	e->header[e->nheader++] = (struct http_header){name, value};
+	while (i < e->nheader && strcasecmp(e->header[i].name, name) != 0)
+		i++;
+	if (i == ENDPOINT_HEADERS_MAX)
+		return HALE_ELIMIT;
+	e->header[i] = (struct http_header){name, value};
+	if (i == e->nheader)
+		e->nheader++;
 	return 0;
 }
 

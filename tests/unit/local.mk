@@ -127,3 +127,7 @@ tests_unit_test_cli_LDADD = src/libcli.a $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/test_probe
 tests_unit_test_probe_SOURCES = tests/unit/test_probe.c
 tests_unit_test_probe_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/test_anthropic
+tests_unit_test_anthropic_SOURCES = tests/unit/test_anthropic.c
+tests_unit_test_anthropic_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/shared
+tests_unit_test_anthropic_LDADD = $(UNIT_LDADD)

@@ -124,6 +124,10 @@ test_modes_and_providers(void **state)
 	              "mode: completion",
 	              "https://r.openai.azure.com/openai/deployments/c/completions?api-version=2025-02-01-preview",
 	              "Authorization: Bearer t", "{\"model\":\"c\",\"prompt\":\"test from litellm\",\"max_tokens\":1}");
+	check_request("model: anthropic/claude-3-5-haiku-latest, api_key: k3", "", "https://api.anthropic.com/v1/messages",
+	              "x-api-key: k3|anthropic-version: 2023-06-01",
+	              "{\"model\":\"claude-3-5-haiku-latest\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\","
+	              "\"text\":\"test from litellm\"}]}],\"max_tokens\":1}");
 	check_request("model: groq/llama-3.1-8b, api_key: k", "", "https://api.groq.com/openai/v1/chat/completions",
 	              "Authorization: Bearer k", "{\"model\":\"llama-3.1-8b\"," HI ",\"max_tokens\":1}");
 	check_request("model: voyage/voyage-3, api_key: k", "", "https://api.voyageai.com/v1/embeddings",
@@ -154,6 +158,9 @@ test_bases(void **state)
 	check_url("model: openai/m, api_base: 'http://h:1/v1/chat/completions/?a=b'", "http://h:1/v1/chat/completions?a=b");
 	check_url("model: openai/m, api_base: 'http://h:1/v1/embeddings'", "http://h:1/v1/chat/completions");
 	check_url("model: openai/m, api_base: 'HTTP://h'", "HTTP://h/chat/completions");
+	check_url("model: anthropic/m, api_base: 'http://h:1/'", "http://h:1/v1/messages");
+	check_url("model: anthropic/m, api_base: 'http://h:1/v1'", "http://h:1/v1/messages");
+	check_url("model: anthropic/m, api_base: 'http://h:1/v1/messages'", "http://h:1/v1/messages");
 	check_url("model: ollama/m, api_base: 'http://h:1'", "http://h:1/v1/chat/completions");
 	check_url("model: ollama/m, api_base: 'http://h:1/v1'", "http://h:1/v1/chat/completions");
 	check_url("model: azure/d, api_base: 'https://r/openai'",
@@ -203,6 +210,16 @@ test_extra_headers(void **state)
 	check_request("model: openai/m, api_key: k, extra_headers: {X-Team: a, X-N: 5}", "",
 	              "https://api.openai.com/v1/chat/completions", "Authorization: Bearer k|X-Team: a|X-N: 5",
 	              "{\"model\":\"m\"," HI ",\"max_tokens\":1}");
+}
+
+static void
+test_extra_header_replaces(void **state)
+{
+	(void)state;
+	check_request("model: anthropic/m, api_key: k, extra_headers: {Anthropic-Version: 2024-01-01, anthropic-beta: b}", "",
+	              "https://api.anthropic.com/v1/messages", "x-api-key: k|Anthropic-Version: 2024-01-01|anthropic-beta: b",
+	              "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\","
+	              "\"text\":\"test from litellm\"}]}],\"max_tokens\":1}");
 }
 
 static void
@@ -343,6 +360,7 @@ main(void)
 		cmocka_unit_test(test_bases),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_extra_headers),
+		cmocka_unit_test(test_extra_header_replaces),
 		cmocka_unit_test(test_parameters),
 		cmocka_unit_test(test_max_tokens),
 		cmocka_unit_test(test_environment),

@@ -1,0 +1,242 @@
+/* Anthropic message to OpenAI chat completion, and its errors.
+ *
+ * Text blocks are joined to the content, tool_use blocks become tool_calls. Thinking is passed on the way
+ * LiteLLM does (reasoning_content for people, thinking_blocks to send back), other blocks are left out.
+ */
+#include "hale/hale.h"
+
+#include "anthropic.h"
+
+#include "hale/clock.h"
+#include "hale/err.h"
+#include "hale/strbuf.h"
+
+/* Nesting of tool inputs and search results that is followed. */
+#define ANTHROPIC_DEPTH 128
+
+const char *
+anthropic_finish(const char *stop_reason)
+{
+	static const char *const word[][2] = {
+		{"max_tokens", "length"},
+		{"model_context_window_exceeded", "length"},
+		{"tool_use", "tool_calls"},
+		{"refusal", "content_filter"},
+	};
+
+	for (size_t i = 0; stop_reason && i < HALE_COUNT(word); i++)
+		if (strcmp(stop_reason, word[i][0]) == 0)
+			return word[i][1];
+	return "stop";
+}
+
+const char *
+anthropic_error_type(const char *type)
+{
+	static const char *const same[] = {"invalid_request_error", "authentication_error", "permission_error",
+	                                   "not_found_error", "rate_limit_error"};
+
+	for (size_t i = 0; type && i < HALE_COUNT(same); i++)
+		if (strcmp(type, same[i]) == 0)
+			return same[i];
+	return type && strcmp(type, "request_too_large") == 0 ? "invalid_request_error" : "server_error";
+}
+
+struct json_object *
+anthropic_parse(const char *text, size_t len)
+{
+	struct json_tokener *tok;
+	struct json_object *o;
+
+	if (len == 0 || len > INT32_MAX)
+		return NULL;
+	tok = json_tokener_new_ex(ANTHROPIC_DEPTH);
+	if (!tok)
+		return NULL;
+	o = json_tokener_parse_ex(tok, text, (int)len);
+	/* Some text may follow the object only if it is white space. */
+	for (size_t i = json_tokener_get_parse_end(tok); o && i < len; i++) {
+		if (!strchr(" \t\r\n", text[i]) || !text[i]) {
+			json_object_put(o);
+			o = NULL;
+		}
+	}
+	json_tokener_free(tok);
+	if (!json_object_is_type(o, json_type_object)) {
+		json_object_put(o);
+		o = NULL;
+	}
+	return o;
+}
+
+static void
+anthropic_usage_one(struct json_object *usage, const char *key, int64_t *out)
+{
+	struct json_object *v = anthropic_get(usage, key);
+
+	/* A bound keeps the sums below from overflowing, whatever the upstream writes. */
+	if (json_object_is_type(v, json_type_int) && json_object_get_int64(v) >= 0 &&
+	    json_object_get_int64(v) <= INT64_C(1) << 48)
+		*out = json_object_get_int64(v);
+}
+
+void
+anthropic_usage_read(struct json_object *usage, struct anthropic_usage *u)
+{
+	anthropic_usage_one(usage, "input_tokens", &u->input);
+	anthropic_usage_one(usage, "output_tokens", &u->output);
+	anthropic_usage_one(usage, "cache_creation_input_tokens", &u->cache_write);
+	anthropic_usage_one(usage, "cache_read_input_tokens", &u->cache_read);
+}
+
+void
+anthropic_usage_write(const struct anthropic_usage *u, struct strbuf *out)
+{
+	/* OpenAI counts cached tokens as part of the prompt, Anthropic beside it. */
+	int64_t prompt = u->input + u->cache_write + u->cache_read;
+
+	strbuf_printf(out,
+	              "{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld,"
+	              "\"prompt_tokens_details\":{\"cached_tokens\":%lld},\"cache_creation_input_tokens\":%lld,"
+	              "\"cache_read_input_tokens\":%lld}",
+	              (long long)prompt, (long long)u->output, (long long)(prompt + u->output), (long long)u->cache_read,
+	              (long long)u->cache_write, (long long)u->cache_read);
+}
+
+/* Appends the named string of every block of a type; true when there was one. */
+static bool
+anthropic_answer_join(struct json_object *content, const char *type, const char *member, struct strbuf *out)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < json_object_array_length(content); i++) {
+		struct json_object *block = json_object_array_get_idx(content, i), *text = anthropic_get(block, member);
+
+		if (!anthropic_is(block, "type", type) || !json_object_is_type(text, json_type_string))
+			continue;
+		strbuf_add(out, json_object_get_string(text), (size_t)json_object_get_string_len(text));
+		any = true;
+	}
+	return any;
+}
+
+static void
+anthropic_answer_plain(struct json_object *o, struct strbuf *out)
+{
+	size_t len;
+	const char *text =
+		json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+
+	strbuf_add(out, text, len);
+}
+
+static void
+anthropic_answer_thinking(struct json_object *content, struct strbuf *scratch, struct strbuf *out)
+{
+	unsigned n = 0;
+
+	strbuf_clear(scratch);
+	if (anthropic_answer_join(content, "thinking", "thinking", scratch)) {
+		strbuf_puts(out, ",\"reasoning_content\":");
+		strbuf_json_stringn(out, strbuf_str(scratch), scratch->len);
+	}
+	for (size_t i = 0; i < json_object_array_length(content); i++) {
+		struct json_object *block = json_object_array_get_idx(content, i);
+
+		if (!anthropic_is(block, "type", "thinking") && !anthropic_is(block, "type", "redacted_thinking"))
+			continue;
+		strbuf_puts(out, n++ ? "," : ",\"thinking_blocks\":[");
+		anthropic_answer_plain(block, out);
+	}
+	if (n)
+		strbuf_putc(out, ']');
+}
+
+static void
+anthropic_answer_tools(struct json_object *content, struct strbuf *scratch, struct strbuf *out)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < json_object_array_length(content); i++) {
+		struct json_object *block = json_object_array_get_idx(content, i), *input = anthropic_get(block, "input");
+
+		if (!anthropic_is(block, "type", "tool_use"))
+			continue;
+		strbuf_puts(out, n++ ? "," : ",\"tool_calls\":[");
+		strbuf_puts(out, "{\"id\":");
+		strbuf_json_string(out, anthropic_text(block, "id"));
+		strbuf_puts(out, ",\"type\":\"function\",\"function\":{\"name\":");
+		strbuf_json_string(out, anthropic_text(block, "name"));
+		strbuf_clear(scratch);
+		if (input)
+			anthropic_answer_plain(input, scratch);
+		strbuf_puts(out, ",\"arguments\":");
+		strbuf_json_string(out, scratch->len ? strbuf_str(scratch) : "{}");
+		strbuf_puts(out, "}}");
+	}
+	if (n)
+		strbuf_putc(out, ']');
+}
+
+static void
+anthropic_answer_write(const char *model, struct json_object *in, struct strbuf *out)
+{
+	struct json_object *content = anthropic_get(in, "content");
+	const char *id = anthropic_text(in, "id");
+	struct anthropic_usage usage = {0};
+	struct strbuf scratch;
+
+	strbuf_init(&scratch, out->max);
+	strbuf_puts(out, "{\"id\":");
+	strbuf_printf(&scratch, "chatcmpl-%s", id ? id : "");
+	strbuf_json_stringn(out, strbuf_str(&scratch), scratch.len);
+	strbuf_printf(out, ",\"object\":\"chat.completion\",\"created\":%lld,\"model\":",
+	              (long long)(clock_real_ns() / 1000000000u));
+	strbuf_json_string(out, model);
+	strbuf_puts(out, ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
+	strbuf_clear(&scratch);
+	if (anthropic_answer_join(content, "text", "text", &scratch))
+		strbuf_json_stringn(out, strbuf_str(&scratch), scratch.len);
+	else
+		strbuf_puts(out, "null");
+	strbuf_puts(out, ",\"refusal\":null");
+	anthropic_answer_thinking(content, &scratch, out);
+	anthropic_answer_tools(content, &scratch, out);
+	strbuf_printf(out, "},\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":",
+	              anthropic_finish(anthropic_text(in, "stop_reason")));
+	anthropic_usage_read(anthropic_get(in, "usage"), &usage);
+	anthropic_usage_write(&usage, out);
+	strbuf_putc(out, '}');
+	strbuf_release(&scratch);
+}
+
+int
+anthropic_answer(const char *model, const char *body, size_t len, struct strbuf *out)
+{
+	struct json_object *in = anthropic_parse(body, len);
+	int rc = HALE_EINVAL;
+
+	if (in && json_object_is_type(anthropic_get(in, "content"), json_type_array)) {
+		anthropic_answer_write(model, in, out);
+		rc = out->overflow ? HALE_ELIMIT : 0;
+	}
+	json_object_put(in);
+	return rc;
+}
+
+int
+anthropic_error(int status, const char *body, size_t len, struct strbuf *message, const char **type)
+{
+	struct json_object *in = anthropic_parse(body, len), *error = anthropic_get(in, "error");
+	const char *text = anthropic_text(error, "message");
+	int rc = HALE_EINVAL;
+
+	(void)status; /* the type says it more exactly */
+	if (text) {
+		strbuf_puts(message, text);
+		*type = anthropic_error_type(anthropic_text(error, "type"));
+		rc = 0;
+	}
+	json_object_put(in);
+	return rc;
+}
