@@ -102,6 +102,8 @@ main(int argc, char **argv)
 			n = strtoull(optarg, NULL, 10);
 		else if (c == 'b')
 			body = strtoull(optarg, NULL, 10);
+		else if (c == 'd')
+			limits.direct = true;
 		else if (c == 'i')
 			l.request.insecure_tls = true;
 		else

@@ -1,7 +1,7 @@
 /* Requests to providers, asynchronous on one event base.
  *
  * The only interface through which worker and prober reach an upstream; which transport does the
- * work (libcurl today) is behind it. Connections are kept and pooled per process. One call = one
+ * work is behind it: libcurl (HTTP/2, many hosts), or our own for HTTP/1.1 (the relay path). Connections are kept and pooled per process. One call = one
  * request: no hidden retries except on a reused connection that the peer had already closed
  * before any byte of an answer.
  */
@@ -22,6 +22,7 @@ struct upstream_call;
 struct upstream_limits {
 	uint32_t connections_max, host_connections_max, idle_timeout_ms;
 	unsigned shards; /* number of curl multis, 1 for a worker, 64 for the prober */
+	bool direct;     /* HTTP/1.1 by our own transport, not by libcurl: worker true, prober false */
 };
 
 /* How far a call got; reported with a failure and in /health as "phase". */

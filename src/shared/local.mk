@@ -47,6 +47,11 @@ src_libshared_a_SOURCES += \
 	src/shared/upstream.c \
 	src/shared/upstream_curl.c \
 	src/shared/upstream_curl_call.c \
+	src/shared/upstream_direct.c \
+	src/shared/upstream_direct_conn.c \
+	src/shared/upstream_direct_request.c \
+	src/shared/upstream_http.c \
+	src/shared/upstream_names.c \
 	src/shared/upstream_tls.c
 noinst_HEADERS += \
 	include/hale/apierror.h \
@@ -79,7 +84,9 @@ noinst_HEADERS += \
 	include/hale/strbuf.h \
 	include/hale/upstream.h \
 	src/shared/htable_layout.h
-	include/hale/upstream.h
 noinst_HEADERS += \
 	src/shared/upstream_curl.h \
-	src/shared/upstream_int.h
+	src/shared/upstream_direct.h \
+	src/shared/upstream_http.h \
+	src/shared/upstream_int.h \
+	src/shared/upstream_names.h

@@ -1,7 +1,7 @@
 /* Requests to providers: the front, the same for every transport.
  *
  * Here a request is checked, counted against connections_max, timed and reported; a transport behind
- * it (upstream_curl.c) moves the bytes. One libevent timer per call serves all of
+ * it (upstream_direct.c, upstream_curl.c) moves the bytes. One libevent timer per call serves all of
  * its deadlines: it is armed for the earliest one and never moved when a deadline only gets later
  * (every piece of a body does that); when it fires too early it is armed again.
  */
@@ -14,6 +14,7 @@
 #include "hale/arena.h"
 #include "hale/clock.h"
 #include "upstream_curl.h"
+#include "upstream_direct.h"
 
 const char *
 upstream_error_name(enum upstream_error e)
@@ -108,7 +109,7 @@ upstream_call_deadline(const struct upstream_call *c)
 
 	if (c->timers.total_ms)
 		d = c->start_ns + c->timers.total_ms * NS_PER_MS;
-	if (c->timers.connect_ms && !c->connected && (t = c->start_ns + c->timers.connect_ms * NS_PER_MS) < d)
+	if (c->timers.connect_ms && !c->connected && (t = c->connect_ns + c->timers.connect_ms * NS_PER_MS) < d)
 		d = t;
 	if (c->timers.head_ms && !c->head_done && (t = c->start_ns + c->timers.head_ms * NS_PER_MS) < d)
 		d = t;
@@ -176,7 +177,7 @@ upstream_call_begin(struct upstream_call *c, const struct upstream_request *r, c
 	c->arg = arg;
 	c->timers = r->timers;
 	c->armed_ns = c->last_ns = 0;
-	c->start_ns = clock_mono_ns();
+	c->start_ns = c->connect_ns = clock_mono_ns();
 	c->head_us = 0;
 	c->status = 0;
 	c->head_done = c->paused = c->resumed = false;
@@ -193,6 +194,14 @@ upstream_call_close(struct upstream_call *c)
 	c->armed_ns = 0;
 	c->ops = NULL;
 	c->u->running--;
+}
+
+void
+upstream_call_reconnect(struct upstream_call *c)
+{
+	c->connected = false;
+	c->connect_ns = clock_mono_ns();
+	upstream_call_arm(c, c->connect_ns);
 }
 
 static uint32_t
@@ -254,6 +263,8 @@ upstream_new(struct event_base *base, const struct upstream_limits *l)
 	u->limits = *l;
 	u->tls = upstream_tls_new();
 	u->curl = upstream_curl_new(u);
+	if (l->direct)
+		u->direct = upstream_direct_new(u);
 	return u;
 }
 
@@ -263,6 +274,7 @@ upstream_freep(struct upstream **u)
 	if (!*u)
 		return;
 	HALE_ASSERT((*u)->running == 0);
+	upstream_direct_freep(&(*u)->direct);
 	upstream_curl_freep(&(*u)->curl);
 	upstream_tls_freep(&(*u)->tls);
 	xfreep(u);
@@ -273,7 +285,7 @@ upstream_start(struct upstream *u, const struct upstream_request *r, const struc
                enum upstream_error *err)
 {
 	const struct endpoint *e = r->endpoint;
-	struct upstream_call *c;
+	struct upstream_call *c = NULL;
 
 	HALE_ASSERT(r->nbody <= UPSTREAM_BODY_PARTS && e->nheader <= ENDPOINT_HEADERS_MAX);
 	if (u->limits.connections_max && u->running >= u->limits.connections_max) {
@@ -285,7 +297,11 @@ upstream_start(struct upstream *u, const struct upstream_request *r, const struc
 		*err = UPSTREAM_EPROTOCOL;
 		return NULL;
 	}
-	c = upstream_curl_transport.start(u, r, err);
+	*err = UPSTREAM_OK;
+	if (u->direct)
+		c = upstream_direct_transport.start(u, r, err);
+	if (!c && *err == UPSTREAM_OK)
+		c = upstream_curl_transport.start(u, r, err);
 	if (c)
 		upstream_call_begin(c, r, ops, arg);
 	return c;

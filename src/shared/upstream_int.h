@@ -21,7 +21,8 @@
 #define UPSTREAM_TEXT_BYTES 256
 
 struct upstream_transport {
-	/* A new call, or NULL with *err. The front has checked r; callbacks come later, from the loop. */
+	/* A new call, or NULL with *err (UPSTREAM_OK: the other transport shall take it). The front has checked
+	 * r; callbacks come later, from the loop. */
 	struct upstream_call *(*start)(struct upstream *u, const struct upstream_request *r, enum upstream_error *err);
 	void (*resume)(struct upstream_call *c);
 	/* Cancelled, or its time is over: let go of it, now or when the loop is out of its callbacks. */
@@ -38,7 +39,9 @@ struct upstream_call {
 	struct upstream_timers timers;
 	struct event timer;
 	uint64_t armed_ns;          /* when the timer fires; 0: not armed */
-	uint64_t start_ns, last_ns; /* last_ns: last sign of life of the body */
+	uint64_t start_ns;
+	uint64_t connect_ns;        /* when the current attempt to connect began */
+	uint64_t last_ns;           /* last sign of life of the body */
 	uint32_t head_us;
 	int status;
 	bool connected; /* the connect timer is over; a transport with an own one sets it at start */
@@ -48,6 +51,7 @@ struct upstream_call {
 
 struct upstream_tls;
 struct upstream_curl;
+struct upstream_direct;
 
 struct upstream {
 	struct event_base *base;
@@ -55,6 +59,7 @@ struct upstream {
 	unsigned running;
 	struct upstream_tls *tls;
 	struct upstream_curl *curl;
+	struct upstream_direct *direct; /* NULL: everything goes through libcurl */
 };
 
 /* For transports. Begins a call: fills c, arms its timer. c->timer was prepared once by upstream_call_init. */
@@ -65,6 +70,8 @@ void upstream_call_body(struct upstream_call *c, const char *data, size_t len);
 /* Last; text is borrowed for the call. c->ops is NULL afterwards, the memory stays the transport's. */
 void upstream_call_end(struct upstream_call *c, enum upstream_error e, const char *text);
 const char *upstream_timeout_text(enum upstream_phase p);
+/* The kept connection was dead: the connect timer starts again. */
+void upstream_call_reconnect(struct upstream_call *c);
 
 /* Length of "scheme://host:port" of a URL that was found valid. Pure. */
 size_t upstream_origin_len(const char *url);
@@ -76,5 +83,7 @@ bool upstream_header_is_ours(const char *name);
 struct upstream_tls *upstream_tls_new(void);
 void upstream_tls_freep(struct upstream_tls **t);
 struct x509_store_st *upstream_tls_store(struct upstream_tls *t);
+/* Context for HTTP/1.1 client connections, verifying or not. Borrowed. */
+struct ssl_ctx_st *upstream_tls_client(struct upstream_tls *t, bool insecure);
 
 #endif

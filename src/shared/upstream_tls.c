@@ -11,6 +11,7 @@
 #include "upstream_int.h"
 
 #include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 
 struct upstream_tls {
 	X509_STORE *store;
+	SSL_CTX *client[2]; /* verifying, insecure */
 };
 
 struct upstream_tls *
@@ -34,6 +36,8 @@ upstream_tls_freep(struct upstream_tls **t)
 {
 	if (!*t)
 		return;
+	SSL_CTX_free((*t)->client[0]);
+	SSL_CTX_free((*t)->client[1]);
 	X509_STORE_free((*t)->store);
 	xfreep(t);
 }
@@ -63,4 +67,32 @@ upstream_tls_store(struct upstream_tls *t)
 		          ERR_reason_error_string(ERR_peek_last_error()));
 	ERR_clear_error();
 	return t->store;
+}
+
+struct ssl_ctx_st *
+upstream_tls_client(struct upstream_tls *t, bool insecure)
+{
+	static const unsigned char alpn[] = "\x08http/1.1";
+	SSL_CTX *ctx = t->client[insecure];
+
+	if (ctx)
+		return ctx;
+	ctx = t->client[insecure] = SSL_CTX_new(TLS_client_method());
+	if (!ctx)
+		log_fatal(1, "upstream: no memory for a TLS context");
+	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+	/* A record and its header with one read. */
+	SSL_CTX_set_read_ahead(ctx, 1);
+	SSL_CTX_set_alpn_protos(ctx, alpn, sizeof(alpn) - 1);
+	/* Tickets are kept per host, by whoever sets the callback. */
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	if (insecure) {
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
+	} else {
+		X509_STORE_up_ref(upstream_tls_store(t));
+		SSL_CTX_set_cert_store(ctx, t->store);
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	}
+	return ctx;
 }
