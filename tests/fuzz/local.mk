@@ -18,3 +18,8 @@ tests_fuzz_fuzz_http_server_LDADD = $(FUZZ_LDADD)
 fuzz:
 	$(top_srcdir)/tests/fuzz/run-fuzz $(top_srcdir) $(top_builddir) $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 .PHONY: fuzz
+
+FUZZ_TARGETS += tests/fuzz/fuzz_upstream_http
+tests_fuzz_fuzz_upstream_http_SOURCES = tests/fuzz/fuzz_upstream_http.c tests/fuzz/fuzz_driver.c
+tests_fuzz_fuzz_upstream_http_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/shared
+tests_fuzz_fuzz_upstream_http_LDADD = $(FUZZ_LDADD)

@@ -131,3 +131,6 @@ UNIT_TESTS += tests/unit/test_anthropic
 tests_unit_test_anthropic_SOURCES = tests/unit/test_anthropic.c
 tests_unit_test_anthropic_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/shared
 tests_unit_test_anthropic_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/test_upstream_http
+tests_unit_test_upstream_http_SOURCES = tests/unit/test_upstream_http.c
+tests_unit_test_upstream_http_LDADD = $(UNIT_LDADD)
