@@ -173,7 +173,7 @@ test_success(void **state)
 
 	(void)state;
 	assert_non_null(begin(0));
-	assert_int_equal(call.total_ms, 60000);
+	assert_in_range(call.total_ms, 30000, 60000); /* less what has passed since the deadline was set */
 	assert_int_equal(call.nheader, 1);
 	assert_false(call.insecure);
 	assert_string_equal(call.body, "form 0");
