@@ -148,6 +148,8 @@ master_child_spawn(struct master *m, struct master_generation *g, unsigned index
 	c->started_ns = now_ns;
 	c->due_ns = 0;
 	c->kill_ns = now_ns + MASTER_READY_TIMEOUT_S * NS_PER_SEC;
+	if (!master_child_is_prober(g, index))
+		master_listen_avoid(&m->listen, index, false);
 	log_debug("%s started pid=%d generation=%llu", master_child_name(g, index, name, sizeof(name)), pid,
 	          (unsigned long long)g->number);
 	return 0;
@@ -258,6 +260,8 @@ master_child_replace(struct master *m, struct master_generation *g, unsigned ind
 		return;
 	}
 	c->due_ns = now_ns + delay_ns;
+	if (delay_ns && g == m->current && !master_child_is_prober(g, index))
+		master_listen_avoid(&m->listen, index, true);
 	log_info("%s starts again delay_s=%llu crashes=%u", name, (unsigned long long)(delay_ns / NS_PER_SEC),
 	         c->backoff.crashes);
 }

@@ -9,6 +9,9 @@
  * anybody noticing. Therefore the first socket of an address is bound and set to listen without it,
  * which fails when anybody else is there, and joins the group afterwards.
  *
+ * A slot that crashed repeatedly is empty for up to a minute. The kernel would still give it its share of
+ * the connections, which would wait; therefore a filter spreads new ones over the other slots meanwhile.
+ *
  * TCP_DEFER_ACCEPT is not used: connections without data would be invisible to the workers' timeouts
  * and are lost when a worker goes.
  */
@@ -17,6 +20,7 @@
 #include "master_listen.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -163,6 +167,7 @@ master_listen_release(struct master_listen *l)
 {
 	master_listen_close(l);
 	free(l->fd);
+	free(l->vacant);
 	*l = (struct master_listen){0};
 }
 
@@ -252,6 +257,7 @@ master_listen_open(struct master_listen *l, const char *host, uint16_t port, uns
 		}
 		if (i == n) {
 			l->port = chosen;
+			l->vacant = xcalloc(nslot, sizeof(*l->vacant));
 			return 0;
 		}
 		why = errno;
@@ -343,6 +349,54 @@ master_listen_slot(const struct master_listen *l, unsigned slot)
 {
 	HALE_ASSERT(slot < l->nslot);
 	return l->fd + (size_t)slot * l->nper;
+}
+
+/* A classic BPF program: one of the given sockets at random. The kernel numbers the sockets of a group in the order in
+ * which they joined, which is the order of slots. */
+static int
+master_listen_attach(int fd, const unsigned *slot, unsigned n)
+{
+	struct sock_filter *code = xcalloc(2 + 2 * n, sizeof(*code));
+	struct sock_fprog prog = {.filter = code};
+	unsigned at = 0;
+	int rc;
+
+	code[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM));
+	code[at++] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, n);
+	for (unsigned i = 0; i < n; i++) {
+		if (i + 1 < n)
+			code[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, i, 0, 1);
+		code[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, slot[i]);
+	}
+	prog.len = (unsigned short)at;
+	rc = setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &prog, sizeof(prog));
+	free(code);
+	return rc;
+}
+
+void
+master_listen_avoid(struct master_listen *l, unsigned slot, bool vacant)
+{
+	unsigned *live, n = 0, none = 0;
+
+	if (!l->vacant || l->vacant[slot] == vacant)
+		return;
+	l->vacant[slot] = vacant;
+	live = xmalloc(l->nslot * sizeof(*live));
+	for (unsigned i = 0; i < l->nslot; i++)
+		if (!l->vacant[i])
+			live[n++] = i;
+	for (unsigned i = 0; i < l->nper; i++) {
+		int rc;
+
+		if (n == 0 || n == l->nslot) /* nobody to avoid, or nobody left: the kernel's own way */
+			rc = setsockopt(l->fd[i], SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, &none, sizeof(none));
+		else
+			rc = master_listen_attach(l->fd[i], live, n);
+		if (rc == -1 && errno != ENOENT) /* ENOENT: there was no filter */
+			log_warn("cannot steer connections around an empty slot: %s", strerror(errno));
+	}
+	free(live);
 }
 
 void

@@ -14,6 +14,7 @@ struct master_listen {
 	bool shared;          /* every slot has the same descriptors */
 	bool loopback;        /* nobody outside this host can connect */
 	uint16_t port;        /* of the first TCP socket, 0: there is none */
+	bool *vacant;         /* own sockets: slots without a process for a while, see master_listen_avoid() */
 };
 
 /* Binds nslot sockets for each address that host resolves to. port 0: the first socket chooses. May block (DNS).
@@ -23,6 +24,9 @@ int master_listen_open(struct master_listen *l, const char *host, uint16_t port,
 int master_listen_inherit(struct master_listen *l, int first_fd, unsigned nfd, unsigned nslot) HALE_MUST_USE;
 /* The nper sockets of a slot; borrowed. */
 const int *master_listen_slot(const struct master_listen *l, unsigned slot);
+/* While a slot waits to be started again, new connections go to the other slots; what is queued in its sockets stays
+ * there. vacant false: as before. Does nothing for sockets that systemd passed. */
+void master_listen_avoid(struct master_listen *l, unsigned slot, bool vacant);
 /* "listening host=... port=..." for each address. */
 void master_listen_log(const struct master_listen *l);
 void master_listen_release(struct master_listen *l);

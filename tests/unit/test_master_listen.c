@@ -17,7 +17,7 @@
 #include "../../src/master/master_listen.h"
 
 #define SLOTS 4
-#define CONNECTIONS 64
+#define CONNECTIONS 128
 
 static int
 option(int fd, int level, int name)
@@ -91,6 +91,53 @@ every_slot_has_its_own_socket_on_one_port(void **state)
 	assert_true(used >= 2);
 	for (int i = 0; i < CONNECTIONS; i++)
 		close(client[i]);
+	master_listen_release(&l);
+}
+
+/* Opens CONNECTIONS connections and takes them all; got[slot] is how many came there. */
+static void
+spread(const struct master_listen *l, int got[SLOTS])
+{
+	int client[CONNECTIONS], total = 0, fd;
+
+	for (int i = 0; i < CONNECTIONS; i++)
+		client[i] = connect_to(l->port);
+	for (unsigned slot = 0; slot < SLOTS; slot++)
+		for (got[slot] = 0; (fd = accept(master_listen_slot(l, slot)[0], NULL, NULL)) != -1; got[slot]++)
+			close(fd);
+	for (int i = 0; i < CONNECTIONS; i++)
+		close(client[i]);
+	for (unsigned slot = 0; slot < SLOTS; slot++)
+		total += got[slot];
+	assert_int_equal(total, CONNECTIONS);
+}
+
+static void
+empty_slots_get_no_new_connections(void **state)
+{
+	struct master_listen l;
+	int got[SLOTS];
+
+	(void)state;
+	assert_int_equal(master_listen_open(&l, "127.0.0.1", 0, SLOTS), 0);
+	for (unsigned slot = 0; slot < SLOTS; slot++) { /* each alone: the kernel's numbers are our slots */
+		master_listen_avoid(&l, slot, true);
+		spread(&l, got);
+		assert_int_equal(got[slot], 0);
+		assert_true(got[(slot + 1) % SLOTS] > 0 && got[(slot + 2) % SLOTS] > 0);
+		master_listen_avoid(&l, slot, false);
+	}
+	for (unsigned slot = 1; slot < SLOTS; slot++)
+		master_listen_avoid(&l, slot, true);
+	spread(&l, got);
+	assert_int_equal(got[0], CONNECTIONS);
+	master_listen_avoid(&l, 0, true); /* nobody left: connections wait, they are not refused */
+	spread(&l, got);
+	for (unsigned slot = 0; slot < SLOTS; slot++)
+		master_listen_avoid(&l, slot, false);
+	spread(&l, got);
+	for (unsigned slot = 0; slot < SLOTS; slot++)
+		assert_true(got[slot] > 0);
 	master_listen_release(&l);
 }
 
@@ -217,6 +264,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_slot_has_its_own_socket_on_one_port),
+		cmocka_unit_test(empty_slots_get_no_new_connections),
 		cmocka_unit_test(an_address_in_use_is_refused),
 		cmocka_unit_test(bad_hosts_are_refused),
 		cmocka_unit_test(who_can_connect),
