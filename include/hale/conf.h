@@ -88,6 +88,7 @@ struct conf_limits {
 	uint32_t probe_connections_max;
 	uint32_t health_round_timeout_ms;  /* how long GET /health waits for an on-demand round */
 	uint32_t health_waiters_max;       /* GET /health requests that may wait at once, per worker */
+	uint32_t drain_announce_ms;        /* readiness says 503 for this long before the daemon stops to accept */
 	uint32_t drain_timeout_ms;         /* GRACEFUL_SHUTDOWN_TIMEOUT, 30 s */
 	uint32_t deployments_max;
 };

@@ -196,6 +196,22 @@ master_announce(struct master *m, uint64_t begun_ns)
 	sdnotify_ready(status);
 }
 
+/* SIGTERM: load balancers are told first and everything else goes on meanwhile, if that is configured. */
+static void
+master_announce_stop(struct master *m)
+{
+	uint32_t announce_ms = m->state == MASTER_RUN ? m->current->conf->limits.drain_announce_ms : 0;
+
+	if (announce_ms == 0) {
+		master_stop(m, PROC_EXIT_ASKED);
+		return;
+	}
+	m->leave_ns = clock_mono_ns() + announce_ms * NS_PER_MS;
+	sdnotify_stopping();
+	log_info("announcing the end, drain_announce_ms=%u", announce_ms);
+	htable_set_daemon_state(m->current->table, DAEMON_DRAINING);
+}
+
 void
 master_stop(struct master *m, int exit_code)
 {
@@ -204,6 +220,7 @@ master_stop(struct master *m, int exit_code)
 	m->state = MASTER_DRAIN;
 	m->exit_code = exit_code;
 	m->next = NULL;
+	m->leave_ns = 0;
 	sdnotify_stopping();
 	log_info("draining exit_code=%d", exit_code);
 	/* Readiness must say 503 before the first worker stops to accept. */
@@ -216,11 +233,20 @@ master_stop(struct master *m, int exit_code)
 		master_generation_leave(g);
 }
 
+/* When something is due even if nothing happens; UINT64_MAX: never. */
+static uint64_t
+master_deadline(const struct master *m)
+{
+	uint64_t at_ns = master_child_deadline(m);
+
+	return m->leave_ns && m->leave_ns < at_ns ? m->leave_ns : at_ns;
+}
+
 /* Sleeps until a signal, a message or the next deadline. */
 static void
 master_wait(struct master *m)
 {
-	uint64_t at_ns = master_child_deadline(m), now_ns = clock_mono_ns(), left_ns;
+	uint64_t at_ns = master_deadline(m), now_ns = clock_mono_ns(), left_ns;
 	struct timespec ts, *timeout = NULL;
 	nfds_t n = 1;
 
@@ -255,7 +281,7 @@ master_wait(struct master *m)
 static void
 master_step_reload(struct master *m)
 {
-	if (!m->want_reload || m->state != MASTER_RUN)
+	if (!m->want_reload || m->state != MASTER_RUN || m->leave_ns)
 		return; /* during BOOT and RELOAD the request waits; any number of them is one */
 	if (master_generation_count(m) >= MASTER_GENERATIONS_MAX) {
 		if (!m->reload_waits)
@@ -269,9 +295,13 @@ master_step_reload(struct master *m)
 static void
 master_step_stop(struct master *m)
 {
-	if (m->want_stop && m->state != MASTER_DRAIN) {
-		m->want_stop--;
+	if (m->leave_ns && (m->want_stop || m->leave_ns <= clock_mono_ns())) {
+		m->want_stop -= m->want_stop > 0; /* asked again: no more waiting for load balancers */
 		master_stop(m, PROC_EXIT_ASKED);
+	}
+	if (m->want_stop && m->state != MASTER_DRAIN && !m->leave_ns) {
+		m->want_stop--;
+		master_announce_stop(m);
 	}
 	if (m->want_stop && m->state == MASTER_DRAIN) {
 		m->want_stop = 0;

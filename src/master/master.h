@@ -72,6 +72,7 @@ struct master {
 	int stop_signal;     /* the last of them, who sent it, when */
 	uint32_t stop_sender;
 	uint64_t stop_ns;
+	uint64_t leave_ns;   /* the end is announced: drain then; 0: it is not */
 	int exit_code;
 };
 

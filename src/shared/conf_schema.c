@@ -336,6 +336,8 @@ const struct conf_option conf_schema[] = {
 	      "How long GET /health waits for the probes that it started"),
 	BOUND(health_waiters_max, CONF_TYPE_U32, 1, 1000000, NULL, "4096",
 	      "GET /health requests that wait at one time, for each worker; more: 503"),
+	BOUND(drain_announce_ms, CONF_TYPE_U32, 0, 600000, "ms", "0",
+	      "At a stop, readiness answers 503 for so long before connections are refused"),
 	BOUND(drain_timeout_ms, CONF_TYPE_U32, 0, MS_MAX, "ms", "30000",
 	      "Time that requests get to finish at a stop or reload"),
 	BOUND(deployments_max, CONF_TYPE_U32, 1, 1000000, NULL, "20000", "Deployments of a configuration; more: refused"),

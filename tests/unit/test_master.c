@@ -61,6 +61,7 @@ __wrap_conf_load(const char *path, struct conf **out, struct errlist *errs)
 	c->limits.drain_timeout_ms = 200;
 	if (strcmp(word, "patient") == 0)
 		c->limits.drain_timeout_ms = 600000;
+	c->limits.drain_announce_ms = strcmp(word, "announce") == 0 ? 600000 : strcmp(word, "brief") == 0 ? 10 : 0;
 	c->general.master_key = strcmp(word, "open") == 0 ? NULL : "key";
 	*out = c;
 	return 0;
@@ -561,6 +562,30 @@ drain_is_bounded(void **state)
 }
 
 static void
+the_end_is_announced(void **state)
+{
+	struct reply r[WORKERS];
+	struct daemon d;
+
+	(void)state;
+	start_ready(&d, "brief");
+	assert_int_equal(stop(&d), PROC_EXIT_ASKED);
+	assert_non_null(strstr(d.log, "announcing the end"));
+
+	start_ready(&d, "announce");
+	kill(d.pid, SIGTERM);
+	wait_log(&d, "announcing the end");
+	ask_all(&d, r); /* still served */
+	kill(r[0].pid, SIGKILL); /* and still supervised */
+	wait_log(&d, "worker[0] started pid=");
+	kill(d.pid, SIGHUP); /* too late for that */
+	kill(d.pid, SIGINT); /* no more waiting */
+	wait_log(&d, "draining exit_code=0");
+	assert_int_equal(wait_end(&d), PROC_EXIT_ASKED);
+	assert_null(strstr(d.log, "reload begins"));
+}
+
+static void
 children_end_with_the_master(void **state)
 {
 	struct daemon d;
@@ -637,6 +662,7 @@ main(void)
 		cmocka_unit_test(reloads_collapse_and_leak_nothing),
 		cmocka_unit_test(old_generations_are_bounded),
 		cmocka_unit_test(drain_is_bounded),
+		cmocka_unit_test(the_end_is_announced),
 		cmocka_unit_test(children_end_with_the_master),
 		cmocka_unit_test(reload_without_key_needs_loopback_only),
 		cmocka_unit_test(tells_systemd),
