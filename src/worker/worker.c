@@ -13,7 +13,9 @@
 #include "worker.h"
 
 #include <event2/event.h>
+#include <poll.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "hale/arena.h"
 #include "hale/conf.h"
@@ -29,6 +31,8 @@
 #include "worker_http.h"
 #include "worker_rounds.h"
 #include "worker_routes.h"
+
+#define WORKER_LAST_ACCEPTS 100 /* turns of the loop that the last connections get when the daemon ends */
 
 uint64_t
 worker_random(struct worker *w)
@@ -69,15 +73,46 @@ worker_end(struct worker *w, int code)
 	event_base_loopbreak(w->base);
 }
 
-/* While draining: ends as soon as nothing runs, at the latest when the bound is reached. */
+/* Do connections wait in one of our listening sockets? */
+static bool
+worker_has_queue(const struct heritage *h)
+{
+	for (unsigned i = 0; i < h->nlisten; i++) {
+		struct pollfd p = {.fd = h->listen_fd[i], .events = POLLIN};
+
+		if (poll(&p, 1, 0) == 1)
+			return true;
+	}
+	return false;
+}
+
+/* Stops to listen. Our copies are closed too: when the whole daemon ends they are the last ones, and a client must be
+ * refused and not wait for nobody. */
+static void
+worker_stop_listening(struct worker *w)
+{
+	w->listening = false;
+	worker_http_drain(w->http);
+	for (unsigned i = 0; i < w->heritage->nlisten; i++)
+		close(w->heritage->listen_fd[i]);
+}
+
+/* While draining: ends as soon as nothing runs. The master bounds the time. */
 static void
 worker_drain_cb(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *w = arg;
-	struct timeval again = {0, 20000};
+	struct timeval again = {0, 20000}, at_once = {0, 0};
 
 	(void)fd;
 	(void)what;
+	if (w->listening && w->last_accepts > 0 && worker_has_queue(w->heritage)) {
+		w->last_accepts--;
+		evtimer_add(w->drain_timer, &at_once);
+		return;
+	}
+	if (w->listening)
+		worker_stop_listening(w);
 	if (worker_http_connections(w->http) == 0)
 		worker_end(w, PROC_EXIT_ASKED);
 	else
@@ -87,12 +122,17 @@ worker_drain_cb(evutil_socket_t fd, short what, void *arg)
 static void
 worker_drain(struct worker *w)
 {
+	struct htable_daemon d;
+
 	if (w->draining)
 		return;
+	/* After a reload a successor takes what is queued. When the daemon ends nobody would. */
+	htable_read_daemon(w->table, &d);
+	if (d.state == DAEMON_DRAINING)
+		w->last_accepts = WORKER_LAST_ACCEPTS;
 	w->draining = true;
 	log_debug("draining connections=%u requests=%u", worker_http_connections(w->http),
 	          worker_http_requests(w->http));
-	worker_http_drain(w->http);
 	worker_drain_cb(-1, 0, w);
 }
 
@@ -154,6 +194,7 @@ worker_init(struct worker *w, const struct heritage *h)
 	if (w->drain_timer == NULL || w->control == NULL || event_add(w->control, NULL) != 0)
 		log_fatal(PROC_EXIT_CRASH, "cannot watch the control socket");
 	/* Listening comes last: the first request finds everything in place. */
+	w->listening = true;
 	for (unsigned i = 0; i < h->nlisten; i++)
 		if (worker_http_listen(w->http, h->listen_fd[i]) != 0)
 			log_fatal(PROC_EXIT_CRASH, "cannot listen fd=%d", h->listen_fd[i]);

@@ -31,7 +31,8 @@ struct worker {
 	struct arena *endpoint_arena;
 	const struct endpoint **endpoint; /* [deployment][mode][stream], built when first used */
 	uint64_t random;                  /* state of worker_random() */
-	bool draining;
+	bool draining, listening;
+	unsigned last_accepts; /* turns of the loop left to empty the listening sockets before they are closed */
 	int exit_code;
 };
 
