@@ -77,17 +77,26 @@ provider_openai_first(const char *body, size_t len, const char *list, struct jso
 	return true;
 }
 
-/* First byte of a member's value inside the object at span; 0 when there is none. */
-static char
-provider_openai_kind(const char *body, struct json_span object, const char *member)
+/* A member's value inside the object at span, as a span of body; length 0 when there is none. */
+static struct json_span
+provider_openai_member(const char *body, struct json_span object, const char *member)
 {
 	struct json_want want = {.key = member};
 	const char *why;
 	size_t at;
 
-	if (json_members(body + object.start, object.len, PROVIDER_ANSWER_DEPTH, &want, 1, &why, &at) || !want.value.len)
-		return '\0';
-	return body[object.start + want.value.start];
+	if (json_members(body + object.start, object.len, PROVIDER_ANSWER_DEPTH, &want, 1, &why, &at))
+		return (struct json_span){0, 0};
+	return (struct json_span){object.start + want.value.start, want.value.len};
+}
+
+/* First byte of that value; 0 when there is none. */
+static char
+provider_openai_kind(const char *body, struct json_span object, const char *member)
+{
+	struct json_span v = provider_openai_member(body, object, member);
+
+	return v.len ? body[v.start] : '\0';
 }
 
 bool
@@ -119,13 +128,13 @@ provider_openai_has_text(const char *body, size_t len, const char **why)
 bool
 provider_openai_has_embedding(const char *body, size_t len, const char **why)
 {
-	struct json_span first;
-	char kind;
+	struct json_span first, vector, number;
 
 	if (!provider_openai_first(body, len, "data", &first, why))
 		return false;
-	kind = provider_openai_kind(body, first, "embedding");
-	if (kind == '[' || kind == '"') /* numbers, or base64 of them */
+	vector = provider_openai_member(body, first, "embedding");
+	/* Numbers, or base64 of them. */
+	if (json_first(body + vector.start, vector.len, &number) || (vector.len > 2 && body[vector.start] == '"'))
 		return true;
 	*why = "the first element of data has no embedding";
 	return false;

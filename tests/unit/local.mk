@@ -134,3 +134,7 @@ tests_unit_test_anthropic_LDADD = $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/test_upstream_http
 tests_unit_test_upstream_http_SOURCES = tests/unit/test_upstream_http.c
 tests_unit_test_upstream_http_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/test_provider_openai
+tests_unit_test_provider_openai_SOURCES = tests/unit/test_provider_openai.c
+tests_unit_test_provider_openai_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/shared
+tests_unit_test_provider_openai_LDADD = $(UNIT_LDADD)
