@@ -41,6 +41,8 @@ master_reload_load(const struct master *m)
 	if (rc != 0 && errs.nerror == 0)
 		log_error("%s: %s", m->config ? m->config : "(built-in)", err_text(rc));
 	errlist_release(&errs);
+	if (rc == 0)
+		conf_log_summary(c);
 	return rc == 0 ? c : NULL;
 }
 
