@@ -2,12 +2,14 @@
 # mutations of them; `make fuzz` builds the targets with clang, libFuzzer, ASan and UBSan and runs each for
 # FUZZ_SECONDS. A new target: its word in FUZZ_TARGETS and two lines like those below.
 FUZZ_SECONDS = 60
-FUZZ_TARGETS = tests/fuzz/fuzz_http_strict tests/fuzz/fuzz_http_server
+FUZZ_TARGETS = tests/fuzz/fuzz_conf tests/fuzz/fuzz_http_strict tests/fuzz/fuzz_http_server
 FUZZ_LDADD = src/libworker.a src/libshared.a $(HALE_LIBS)
 check_PROGRAMS += $(FUZZ_TARGETS)
 TESTS += $(FUZZ_TARGETS)
-EXTRA_DIST += tests/fuzz/corpus tests/fuzz/run-fuzz
+EXTRA_DIST += tests/fuzz/corpus tests/fuzz/run-fuzz tests/fuzz/fuzz_conf.dict
 
+tests_fuzz_fuzz_conf_SOURCES = tests/fuzz/fuzz_conf.c tests/fuzz/fuzz_driver.c
+tests_fuzz_fuzz_conf_LDADD = $(FUZZ_LDADD)
 tests_fuzz_fuzz_http_strict_SOURCES = tests/fuzz/fuzz_http_strict.c tests/fuzz/fuzz_driver.c
 tests_fuzz_fuzz_http_strict_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/worker
 tests_fuzz_fuzz_http_strict_LDADD = $(FUZZ_LDADD)
