@@ -25,7 +25,21 @@ async function collect(stream) {
   return all;
 }
 
+function describe(e) {
+  if (!(e instanceof Error)) throw e;
+  const { status = null, message, received = 0 } = e;
+  return { class: e.constructor.name, status, message, received };
+}
+
+// n chats in a row that are expected to fail
+async function errors(url, n) {
+  const all = [];
+  for (let i = 0; i < n; i++) all.push(await functions.chat(url, { model: "gpt-4o" }).then(() => null, describe));
+  return all;
+}
+
 const functions = {
+  errors,
   chat: (url, body) => openai(url).chat.completions.create({ messages, ...body }),
   stream: async (url, body) => collect(await openai(url).chat.completions.create({ messages, ...body, stream: true })),
   embed: (url, body) => openai(url).embeddings.create(body),
@@ -40,9 +54,7 @@ async function main() {
   try {
     result = await functions[name](...JSON.parse(args));
   } catch (e) {
-    if (!(e instanceof Error)) throw e;
-    const { status = null, message, received = 0 } = e;
-    result = { error: { class: e.constructor.name, status, message, received } };
+    result = { error: describe(e) };
   }
   process.stdout.write(JSON.stringify(result));
 }

@@ -1,7 +1,7 @@
 """npm `openai`: the same from JavaScript."""
 
-import pytest
-
+ERRORS = [(400, "BadRequestError"), (401, "AuthenticationError"), (403, "PermissionDeniedError"), (404, "NotFoundError"),
+          (429, "RateLimitError"), (500, "InternalServerError")]
 ANSWER = "Hello! This is a simulated answer."
 
 
@@ -25,13 +25,11 @@ def test_models(node, target):
     assert "gpt-4o" in node("models", target.url)
 
 
-@pytest.mark.parametrize("status,name", [
-    (400, "BadRequestError"), (401, "AuthenticationError"), (404, "NotFoundError"), (429, "RateLimitError"),
-    (500, "InternalServerError")])
-def test_error_classes(node, target, status, name):
-    target.sim.fault(target.key, status=status)
-    error = node("chat", target.url, {"model": "gpt-4o"})["error"]
-    assert (error["class"], error["status"]) == (name, status) and error["message"]
+def test_error_classes(node, target):
+    for status, _ in ERRORS:
+        target.sim.fault(target.key, status=status, times=1, add=True)
+    for (status, name), error in zip(ERRORS, node("errors", target.url, len(ERRORS)), strict=True):
+        assert (error["class"], error["status"]) == (name, status) and error["message"]
 
 
 def test_broken_stream_is_an_error(node, target):
