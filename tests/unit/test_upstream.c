@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <errno.h>
 #include <event2/event.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -16,7 +17,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -32,7 +32,8 @@
 
 /* ---- names ---- */
 
-static sem_t slow_release;
+static atomic_bool slow_gate; /* lookups of slow.test end while it is open */
+static atomic_uint slow_waiting, lookups;
 
 static struct addrinfo *
 name_entry(const char *address, const char *service, struct addrinfo *next)
@@ -66,10 +67,16 @@ getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 	char raw[16];
 
 	(void)hints;
-	if (strcmp(node, "slow.test") == 0)
-		while (sem_wait(&slow_release) == -1)
-			;
-	if (strcmp(node, "two.test") == 0)
+	atomic_fetch_add(&lookups, 1);
+	if (strcmp(node, "slow.test") == 0) {
+		atomic_fetch_add(&slow_waiting, 1);
+		while (!atomic_load(&slow_gate))
+			usleep(500);
+		atomic_fetch_sub(&slow_waiting, 1);
+	}
+	if (strcmp(node, "hole.test") == 0)
+		*out = name_entry("127.0.0.9", service, name_entry("127.0.0.1", service, NULL));
+	else if (strcmp(node, "two.test") == 0)
 		*out = name_entry("::1", service, name_entry("127.0.0.1", service, NULL));
 	else if (strcmp(node, "name.test") == 0 || strcmp(node, "other.test") == 0 || strcmp(node, "slow.test") == 0)
 		*out = name_entry("127.0.0.1", service, NULL);
@@ -93,6 +100,13 @@ freeaddrinfo(struct addrinfo *a)
 
 /* ---- the server ---- */
 
+struct tls_fixture {
+	SSL_CTX *good, *wrong_name;
+	char bundle[64];
+};
+
+static struct tls_fixture tls;
+
 enum then { KEEP, CLOSE, RESET, HANG };
 
 struct script {
@@ -102,10 +116,11 @@ struct script {
 	bool drip;       /* every byte in a segment of its own */
 	bool deaf;       /* answers without reading the request */
 	size_t await;    /* before a reset: the client has taken so many bytes of the body */
+	const char *second_answer; /* the second request of a connection gets this and a close */
 	unsigned second; /* how the second and later requests of a connection end: 0 as the first, 1 + enum then */
 };
 
-#define CONNS_MAX 1024
+#define CONNS_MAX 8192
 
 static atomic_size_t client_bytes; /* of bodies, taken by the client */
 
@@ -116,7 +131,7 @@ struct server {
 	int conn_fd[CONNS_MAX];
 	unsigned nconn;
 	pthread_mutex_t lock;
-	atomic_uint accepts, requests;
+	atomic_uint accepts, requests, open, resumed;
 	atomic_size_t body_bytes;
 	atomic_uint body_sum;
 	struct script script;
@@ -209,6 +224,7 @@ conn_end(struct conn *c, bool reset)
 	pthread_mutex_lock(&c->s->lock);
 	c->s->conn_fd[c->slot] = -1;
 	close(c->fd);
+	atomic_fetch_sub(&c->s->open, 1);
 	pthread_mutex_unlock(&c->s->lock);
 	free(c);
 }
@@ -228,12 +244,17 @@ conn_main(void *arg)
 			conn_end(c, false);
 			return NULL;
 		}
+		atomic_fetch_add(&c->s->resumed, SSL_session_reused(c->ssl) ? 1 : 0);
 	}
 	for (unsigned n = 0; sc->deaf || conn_request(c); n++) {
 		size_t len = sc->len || !sc->answer ? sc->len : strlen(sc->answer);
 		bool ok = true;
 
 		then = n && sc->second ? (enum then)(sc->second - 1) : sc->then;
+		if (n && sc->second_answer) {
+			conn_write(c, sc->second_answer, strlen(sc->second_answer));
+			break;
+		}
 		if (n && sc->second && then != KEEP)
 			break;
 		for (size_t i = 0; sc->drip && i < len && ok; i++)
@@ -271,6 +292,7 @@ server_main(void *arg)
 		c->slot = s->nconn++;
 		s->conn_fd[c->slot] = fd;
 		atomic_fetch_add(&s->accepts, 1);
+		atomic_fetch_add(&s->open, 1);
 		pthread_mutex_unlock(&s->lock);
 		if (pthread_create(&s->conn[c->slot], NULL, conn_main, c) != 0)
 			abort();
@@ -294,13 +316,13 @@ listen_any(uint16_t *port)
 }
 
 static struct server *
-server_start(const struct script *script, SSL_CTX *tls)
+server_start(const struct script *script, SSL_CTX *ctx)
 {
 	struct server *s = xcalloc(1, sizeof(*s));
 
 	s->fd = listen_any(&s->port);
 	s->script = *script;
-	s->tls = tls;
+	s->tls = ctx;
 	pthread_mutex_init(&s->lock, NULL);
 	assert_int_equal(pthread_create(&s->thread, NULL, server_main, s), 0);
 	return s;
@@ -533,14 +555,14 @@ target_init(struct target *t, const char *scheme, const char *host, uint16_t por
 	t->r.timers = (struct upstream_timers){.connect_ms = 30000, .head_ms = 30000, .idle_ms = 30000, .total_ms = 50000};
 }
 
-/* One call to its end, against a server that plays sc. */
+/* One call to its end, against a server that plays sc; ctx: over TLS. */
 static void
-exchange(struct client *cl, const struct script *sc, struct call *k)
+exchange(struct client *cl, const struct script *sc, struct call *k, SSL_CTX *ctx)
 {
-	struct server *s = server_start(sc, NULL);
+	struct server *s = server_start(sc, ctx);
 	struct target t;
 
-	target_init(&t, "http", "127.0.0.1", s->port);
+	target_init(&t, ctx ? "https" : "http", "127.0.0.1", s->port);
 	if (sc->then == HANG)
 		t.r.timers = (struct upstream_timers){.connect_ms = 30000, .head_ms = 40, .idle_ms = 30, .total_ms = 50000};
 	call_start(k, &t.r);
@@ -618,7 +640,7 @@ run_answer(void **state, const struct answer_case *a, bool drip)
 	atomic_store(&client_bytes, 0);
 	client_open(&cl, state, NULL);
 	call_init(&k, &cl);
-	exchange(&cl, &sc, &k);
+	exchange(&cl, &sc, &k, NULL);
 	if (k.result.error != a->error || (k.result.phase != a->phase && !drip) || k.result.status != a->status)
 		print_error("case \"%s\"%s: error %s phase %s status %d text %s\n", a->name, drip ? " (drip)" : "",
 		            upstream_error_name(k.result.error), upstream_phase_name(k.result.phase), k.result.status, k.text);
@@ -660,7 +682,7 @@ test_headers(void **state)
 
 	client_open(&cl, state, NULL);
 	call_init(&k, &cl);
-	exchange(&cl, &sc, &k);
+	exchange(&cl, &sc, &k, NULL);
 	assert_string_equal(strbuf_str(&k.headers), "Content-Length=2\nX-A=spaced out\nX-Empty=\nx-a=again\n");
 	call_release(&k);
 	client_close(&cl);
@@ -680,7 +702,7 @@ run_large_head(void **state, unsigned count, unsigned size)
 	strbuf_puts(&b, "Content-Length: 0\r\n\r\n");
 	client_open(&cl, state, NULL);
 	call_init(&k, &cl);
-	exchange(&cl, &(struct script){.answer = strbuf_str(&b), .then = HANG}, &k);
+	exchange(&cl, &(struct script){.answer = strbuf_str(&b), .then = HANG}, &k, NULL);
 	assert_int_equal(k.heads, 0);
 	assert_int_equal(k.result.error, UPSTREAM_EPROTOCOL);
 	assert_int_equal(k.result.phase, UPSTREAM_HEAD);
@@ -799,12 +821,12 @@ test_refused_requests(void **state)
 
 /* Bodies in parts: every part size around the 64 KiB where libcurl changes its ways, and 1 MiB. */
 static void
-test_body_parts(void **state)
+run_body_parts(void **state, SSL_CTX *ctx)
 {
 	static const size_t sizes[][UPSTREAM_BODY_PARTS] = {
 		{10, 0, 7, 3}, {30000, 35000, 1, 500}, {65535, 1, 0, 0}, {65536, 1, 0, 0}, {1 << 20, 0, 0, 0},
 		{100, 1 << 20, 8, 99}, {1 << 18, 1 << 18, 1 << 18, 1 << 18}};
-	struct server *s = server_start(&(struct script){.answer = OK_HEAD "Content-Length: 2\r\n\r\nok"}, NULL);
+	struct server *s = server_start(&(struct script){.answer = OK_HEAD "Content-Length: 2\r\n\r\nok"}, ctx);
 	char *data = xmalloc(2 << 20);
 	struct client cl;
 	struct target t;
@@ -812,7 +834,7 @@ test_body_parts(void **state)
 	for (size_t i = 0; i < 2 << 20; i++)
 		data[i] = (char)(i * 31 + i / 1000);
 	client_open(&cl, state, NULL);
-	target_init(&t, "http", "127.0.0.1", s->port);
+	target_init(&t, ctx ? "https" : "http", "127.0.0.1", s->port);
 	for (unsigned i = 0; i < HALE_COUNT(sizes); i++) {
 		size_t at = 0;
 		unsigned sum = 0;
@@ -835,6 +857,13 @@ test_body_parts(void **state)
 	client_close(&cl);
 	server_stop(s);
 	free(data);
+}
+
+static void
+test_body_parts(void **state)
+{
+	run_body_parts(state, NULL);
+	run_body_parts(state, tls.good);
 }
 
 /* A server that answers and closes before it took the body: the answer counts. */
@@ -893,15 +922,16 @@ test_reuse(void **state)
 /* The kept connection is closed by the peer just when the next request comes: sent again, once, and the body
  * is complete the second time too. */
 static void
-run_stale(void **state, enum then then)
+run_stale(void **state, enum then then, uint32_t host_max)
 {
+	const struct upstream_limits l = {.connections_max = 9, .host_connections_max = host_max, .idle_timeout_ms = 60000};
 	struct server *s = server_start(&(struct script){.answer = OK_HEAD "Content-Length: 2\r\n\r\nok", .second = 1 + then}, NULL);
 	char *data = xmalloc(300000);
 	struct client cl;
 	struct target t;
 
 	memset(data, 'x', 300000);
-	client_open(&cl, state, NULL);
+	client_open(&cl, state, &l);
 	target_init(&t, "http", "127.0.0.1", s->port);
 	t.r.body[0] = t.r.body[1] = t.r.body[2] = (struct iovec){data, 100000};
 	t.r.nbody = 3;
@@ -926,8 +956,9 @@ run_stale(void **state, enum then then)
 static void
 test_stale_connection(void **state)
 {
-	run_stale(state, CLOSE);
-	run_stale(state, RESET);
+	run_stale(state, CLOSE, 0);
+	run_stale(state, RESET, 0);
+	run_stale(state, CLOSE, 1);
 }
 
 /* Bytes of an answer arrived: never again, not even on a kept connection. */
@@ -966,6 +997,40 @@ test_no_second_send(void **state)
 	call_release(&k);
 	client_close(&cl);
 	server_stop(s);
+}
+
+static void
+run_cut_on_kept(void **state, const char *second, enum upstream_phase phase)
+{
+	struct server *s = server_start(&(struct script){.answer = OK_HEAD "Content-Length: 2\r\n\r\nok", .second_answer = second},
+	                                NULL);
+	struct client cl;
+	struct target t;
+
+	client_open(&cl, state, NULL);
+	target_init(&t, "http", "127.0.0.1", s->port);
+	for (unsigned i = 0; i < 2; i++) {
+		struct call k;
+
+		call_init(&k, &cl);
+		call_start(&k, &t.r);
+		client_wait(&cl, &k);
+		assert_int_equal(k.result.error, i ? UPSTREAM_ERESET : UPSTREAM_OK);
+		assert_int_equal(k.result.phase, i ? phase : UPSTREAM_DONE);
+		assert_int_equal(k.result.reused, i);
+		call_release(&k);
+	}
+	assert_int_equal(atomic_load(&s->requests), 2);
+	client_close(&cl);
+	server_stop(s);
+}
+
+/* A kept connection breaks after some bytes of the answer: the request may have had its effect. */
+static void
+test_no_retry_after_bytes(void **state)
+{
+	run_cut_on_kept(state, "HTTP/1.1 100 Continue\r\n\r\n", UPSTREAM_HEAD);
+	run_cut_on_kept(state, OK_HEAD "Content-Length: 9\r\n\r\nhalf", UPSTREAM_BODY);
 }
 
 static void
@@ -1017,6 +1082,113 @@ test_names(void **state)
 	server_stop(s);
 }
 
+/* A name is asked for once, not per connection. */
+static void
+test_name_is_kept(void **state)
+{
+	struct server *s = server_start(&(struct script){.answer = OK_HEAD "Content-Length: 2\r\n\r\nok", .then = CLOSE}, NULL);
+	unsigned before = atomic_load(&lookups);
+	struct client cl;
+	struct target t;
+	struct call k;
+
+	client_open(&cl, state, NULL);
+	target_init(&t, "http", "name.test", s->port);
+	for (unsigned i = 0; i < 5; i++) {
+		call_init(&k, &cl);
+		call_start(&k, &t.r);
+		client_wait(&cl, &k);
+		assert_int_equal(k.result.error, UPSTREAM_OK);
+		call_release(&k);
+	}
+	assert_int_equal(atomic_load(&s->accepts), 5);
+	assert_int_equal(atomic_load(&lookups), before + 1);
+	client_close(&cl);
+	server_stop(s);
+}
+
+/* A socket that listens and never takes a connection: SYNs beyond its backlog are not answered. */
+struct hole {
+	int fd, fill[4];
+};
+
+static void
+hole_open(struct hole *h, uint16_t *port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(*port)};
+	socklen_t len = sizeof(a);
+
+	inet_pton(AF_INET, "127.0.0.9", &a.sin_addr);
+	h->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(h->fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(h->fd, 0), 0);
+	assert_int_equal(getsockname(h->fd, (struct sockaddr *)&a, &len), 0);
+	*port = ntohs(a.sin_port);
+	for (unsigned i = 0; i < HALE_COUNT(h->fill); i++) {
+		h->fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (connect(h->fill[i], (struct sockaddr *)&a, sizeof(a)) == -1)
+			assert_int_equal(errno, EINPROGRESS);
+	}
+}
+
+static void
+hole_close(struct hole *h)
+{
+	for (unsigned i = 0; i < HALE_COUNT(h->fill); i++)
+		close(h->fill[i]);
+	close(h->fd);
+}
+
+static void
+test_connect_timer(void **state)
+{
+	uint16_t port = 0;
+	struct client cl;
+	struct target t;
+	struct hole h;
+	struct call k;
+
+	hole_open(&h, &port);
+	client_open(&cl, state, NULL);
+	call_init(&k, &cl);
+	target_init(&t, "http", "127.0.0.9", port);
+	t.r.timers.connect_ms = 30;
+	call_start(&k, &t.r);
+	client_wait(&cl, &k);
+	assert_int_equal(k.result.error, UPSTREAM_ETIMEOUT);
+	assert_int_equal(k.result.phase, UPSTREAM_CONNECT);
+	call_release(&k);
+	client_close(&cl);
+	hole_close(&h);
+}
+
+/* The first address swallows everything; the second one is tried soon, and first the next time. */
+static void
+test_black_hole(void **state)
+{
+	struct server *s = server_start(&(struct script){.answer = OK_HEAD "Content-Length: 2\r\n\r\nok", .then = CLOSE}, NULL);
+	struct client cl;
+	struct target t;
+	struct hole h;
+	struct call k;
+
+	hole_open(&h, &s->port);
+	client_open(&cl, state, NULL);
+	target_init(&t, "http", "hole.test", s->port);
+	for (unsigned i = 0; i < 2; i++) {
+		call_init(&k, &cl);
+		/* The second call has no time for a detour through the hole. */
+		t.r.timers.connect_ms = i ? 250 : 30000;
+		call_start(&k, &t.r);
+		client_wait(&cl, &k);
+		assert_int_equal(k.result.error, UPSTREAM_OK);
+		call_release(&k);
+	}
+	client_close(&cl);
+	server_stop(s);
+	hole_close(&h);
+}
+
 /* The resolver hangs: the loop and the end of the call do not. */
 static void
 test_slow_name(void **state)
@@ -1037,8 +1209,12 @@ test_slow_name(void **state)
 	client_wait(&cl, &k);
 	assert_int_equal(k.result.error, UPSTREAM_ETIMEOUT);
 	assert_int_equal(k.result.phase, UPSTREAM_RESOLVE);
-	sem_post(&slow_release);
-	sem_post(&slow_release);
+	while (atomic_load(&slow_waiting) == 0)
+		usleep(500);
+	atomic_store(&slow_gate, true);
+	while (atomic_load(&slow_waiting))
+		usleep(500);
+	atomic_store(&slow_gate, false);
 	call_release(&k);
 	call_release(&cancelled);
 	client_close(&cl);
@@ -1131,7 +1307,7 @@ test_host_limit(void **state)
 /* ---- flow ---- */
 
 static void
-run_pause(void **state, bool chunked, enum then then, unsigned every, bool inside)
+run_pause(void **state, SSL_CTX *ctx, bool chunked, enum then then, unsigned every, bool inside)
 {
 	struct strbuf answer, want;
 	struct client cl;
@@ -1161,7 +1337,7 @@ run_pause(void **state, bool chunked, enum then then, unsigned every, bool insid
 	call_init(&k, &cl);
 	k.pause_every = every;
 	k.resume_inside = inside;
-	exchange(&cl, &(struct script){.answer = answer.data, .len = answer.len, .then = then}, &k);
+	exchange(&cl, &(struct script){.answer = answer.data, .len = answer.len, .then = then}, &k, ctx);
 	assert_int_equal(k.result.error, UPSTREAM_OK);
 	assert_int_equal(k.body.len, want.len);
 	assert_memory_equal(k.body.data, want.data, want.len);
@@ -1175,12 +1351,22 @@ run_pause(void **state, bool chunked, enum then then, unsigned every, bool insid
 static void
 test_pause_resume(void **state)
 {
-	run_pause(state, false, KEEP, 1, false);
-	run_pause(state, false, KEEP, 3, false);
-	run_pause(state, false, CLOSE, 1, false);
-	run_pause(state, true, KEEP, 1, false);
-	run_pause(state, true, KEEP, 2, false);
-	run_pause(state, true, KEEP, 0, true);
+	run_pause(state, NULL, false, KEEP, 1, false);
+	run_pause(state, NULL, false, KEEP, 3, false);
+	run_pause(state, NULL, false, CLOSE, 1, false);
+	run_pause(state, NULL, true, KEEP, 1, false);
+	run_pause(state, NULL, true, KEEP, 2, false);
+	run_pause(state, NULL, true, KEEP, 0, true);
+}
+
+static void
+test_pause_resume_tls(void **state)
+{
+	run_pause(state, tls.good, false, KEEP, 1, false);
+	run_pause(state, tls.good, false, KEEP, 5, false);
+	run_pause(state, tls.good, false, CLOSE, 1, false);
+	run_pause(state, tls.good, true, KEEP, 1, false);
+	run_pause(state, tls.good, true, KEEP, 7, false);
 }
 
 static void
@@ -1292,6 +1478,32 @@ test_cancel_others(void **state)
 	server_stop(hang);
 }
 
+/* Idle connections go when their time is over, and when the peer closes them. */
+static void
+test_idle_connections(void **state)
+{
+	const struct upstream_limits l = {.connections_max = 9, .idle_timeout_ms = 20};
+	struct server *s = server_start(&(struct script){.answer = OK_HEAD "Content-Length: 2\r\n\r\nok"}, NULL);
+	struct client cl;
+	struct target t;
+	struct call k;
+
+	client_open(&cl, state, &l);
+	call_init(&k, &cl);
+	target_init(&t, "http", "127.0.0.1", s->port);
+	call_start(&k, &t.r);
+	client_wait(&cl, &k);
+	assert_int_equal(k.result.error, UPSTREAM_OK);
+	/* The connection thread ends only when the client closes; a hang is ended by the watchdog of make check. */
+	while (atomic_load(&s->open)) {
+		client_turn(&cl);
+		usleep(1000);
+	}
+	call_release(&k);
+	client_close(&cl);
+	server_stop(s);
+}
+
 static unsigned
 open_fds(void)
 {
@@ -1335,13 +1547,6 @@ test_many_calls(void **state)
 }
 
 /* ---- TLS ---- */
-
-struct tls_fixture {
-	SSL_CTX *good, *wrong_name;
-	char bundle[64];
-};
-
-static struct tls_fixture tls;
 
 static X509 *
 tls_cert(EVP_PKEY *key, const char *cn, const char *san, X509 *issuer, EVP_PKEY *issuer_key)
@@ -1390,7 +1595,6 @@ group_setup(void **state)
 
 	(void)state;
 	signal(SIGPIPE, SIG_IGN);
-	sem_init(&slow_release, 0, 0);
 	snprintf(tls.bundle, sizeof(tls.bundle), "/tmp/hale-test-ca-XXXXXX");
 	fd = mkstemp(tls.bundle);
 	f = fdopen(fd, "w");
@@ -1415,7 +1619,6 @@ group_teardown(void **state)
 	SSL_CTX_free(tls.good);
 	SSL_CTX_free(tls.wrong_name);
 	unlink(tls.bundle);
-	sem_destroy(&slow_release);
 	return 0;
 }
 
@@ -1472,6 +1675,199 @@ test_tls_unknown_ca(void **state)
 	setenv("SSL_CERT_FILE", tls.bundle, 1);
 }
 
+/* The ticket of one connection shortens the handshake of the next. */
+static void
+test_tls_resumed(void **state)
+{
+	struct server *s = server_start(&(struct script){.answer = OK_HEAD "Connection: close\r\nContent-Length: 2\r\n\r\nok",
+	                                                 .then = CLOSE}, tls.good);
+	struct client cl;
+	struct target t;
+	struct call k;
+
+	client_open(&cl, state, NULL);
+	target_init(&t, "https", "name.test", s->port);
+	for (unsigned i = 0; i < 3; i++) {
+		call_init(&k, &cl);
+		call_start(&k, &t.r);
+		client_wait(&cl, &k);
+		assert_int_equal(k.result.error, UPSTREAM_OK);
+		call_release(&k);
+	}
+	assert_int_equal(atomic_load(&s->accepts), 3);
+	assert_int_equal(atomic_load(&s->resumed), 2);
+	client_close(&cl);
+	server_stop(s);
+}
+
+/* Everything at once, with a fixed seed: calls to good and bad servers, paused, resumed and cancelled wherever
+ * they happen to be. What counts is that the books are right in the end. */
+struct storm {
+	struct client cl;
+	struct target target[7];
+	struct storm_call {
+		struct storm *storm;
+		struct upstream_call *c; /* NULL: over */
+		struct event *poke;
+		bool paused;
+	} call[48];
+	uint32_t seed;
+	unsigned left, started, ended, cancelled, refused;
+};
+
+static uint32_t
+storm_random(struct storm *st, uint32_t below)
+{
+	st->seed ^= st->seed << 13;
+	st->seed ^= st->seed >> 17;
+	st->seed ^= st->seed << 5;
+	return st->seed % below;
+}
+
+static void storm_start(struct storm_call *k);
+
+static void
+storm_stop(struct storm_call *k)
+{
+	upstream_cancel(k->c);
+	k->c = NULL;
+	k->storm->cancelled++;
+	event_del(k->poke);
+}
+
+static void
+storm_head(void *arg, int status, const struct http_header *h, unsigned n)
+{
+	struct storm_call *k = arg;
+
+	(void)status;
+	(void)h;
+	(void)n;
+	if (storm_random(k->storm, 12) == 0) {
+		storm_stop(k);
+		storm_start(k);
+	}
+}
+
+static bool
+storm_body(void *arg, const char *data, size_t len)
+{
+	const struct timeval tv = {.tv_usec = 100};
+	struct storm_call *k = arg;
+
+	(void)data;
+	(void)len;
+	assert_false(k->paused);
+	switch (storm_random(k->storm, 8)) {
+	case 0:
+		storm_stop(k);
+		storm_start(k);
+		return storm_random(k->storm, 2);
+	case 1:
+	case 2:
+		k->paused = true;
+		event_add(k->poke, &tv);
+		return false;
+	default: return true;
+	}
+}
+
+static void
+storm_end(void *arg, const struct upstream_result *r)
+{
+	struct storm_call *k = arg;
+
+	(void)r;
+	k->c = NULL;
+	k->storm->ended++;
+	event_del(k->poke);
+	storm_start(k);
+}
+
+/* Resumes a paused call, cancels a running one. */
+static void
+storm_poke_cb(evutil_socket_t fd, short what, void *arg)
+{
+	struct storm_call *k = arg;
+
+	(void)fd;
+	(void)what;
+	if (!k->c) {
+		storm_start(k);
+		return;
+	}
+	if (k->paused && storm_random(k->storm, 8)) {
+		k->paused = false;
+		upstream_resume(k->c);
+		return;
+	}
+	storm_stop(k);
+	storm_start(k);
+}
+
+static void
+storm_start(struct storm_call *k)
+{
+	static const struct upstream_ops ops = {storm_head, storm_body, storm_end};
+	struct storm *st = k->storm;
+	struct timeval tv = {.tv_usec = storm_random(st, 3000)};
+	enum upstream_error e;
+
+	k->paused = false;
+	if (st->left == 0)
+		return;
+	st->left--;
+	k->c = upstream_start(st->cl.u, &st->target[storm_random(st, HALE_COUNT(st->target))].r, &ops, k, &e);
+	st->started += k->c != NULL;
+	st->refused += k->c == NULL;
+	if (!k->c || storm_random(st, 4) == 0)
+		event_add(k->poke, &tv);
+}
+
+static void
+test_storm(void **state)
+{
+	static const struct upstream_limits l = {.connections_max = 40, .host_connections_max = 7, .idle_timeout_ms = 50};
+	static const struct script scripts[6] = {
+		{.answer = OK_HEAD "Content-Length: 5\r\n\r\nhello"},
+		{.answer = OK_HEAD "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1\r\n \r\n0\r\n\r\n", .drip = true},
+		{.answer = OK_HEAD "\r\nto the end", .then = CLOSE},
+		{.answer = OK_HEAD "Content-Length: 50\r\n\r\nhello", .then = RESET},
+		{.answer = OK_HEAD "Content-Length: 5\r\n\r\nhello", .second = 1 + CLOSE},
+		{.answer = OK_HEAD "Content-Length: 5\r\n\r\nhello", .second = 1 + CLOSE}};
+	struct server *s[6];
+	struct storm st = {.seed = 2463534242u, .left = getenv("UPSTREAM_FEW_CALLS") ? 600 : 4000};
+	const struct timeval limit = {.tv_sec = 60};
+	unsigned before = open_fds();
+	uint16_t dead;
+
+	client_open(&st.cl, state, &l);
+	for (unsigned i = 0; i < 6; i++) {
+		s[i] = server_start(&scripts[i], i == 5 ? tls.good : NULL);
+		target_init(&st.target[i], i == 5 ? "https" : "http", i % 2 ? "name.test" : "127.0.0.1", s[i]->port);
+	}
+	close(listen_any(&dead));
+	target_init(&st.target[6], "http", "127.0.0.1", dead);
+	event_add(st.cl.watchdog, &limit);
+	for (unsigned i = 0; i < HALE_COUNT(st.call); i++) {
+		st.call[i].storm = &st;
+		st.call[i].poke = evtimer_new(st.cl.base, storm_poke_cb, &st.call[i]);
+		storm_start(&st.call[i]);
+	}
+	while (st.left || upstream_running(st.cl.u))
+		event_base_loop(st.cl.base, EVLOOP_ONCE);
+	event_del(st.cl.watchdog);
+	assert_true(st.refused > 0);
+	assert_int_equal(st.started, st.ended + st.cancelled);
+	assert_true(st.ended > 100 && st.cancelled > 20);
+	for (unsigned i = 0; i < HALE_COUNT(st.call); i++)
+		event_free(st.call[i].poke);
+	client_close(&st.cl);
+	for (unsigned i = 0; i < 6; i++)
+		server_stop(s[i]);
+	assert_int_equal(open_fds(), before);
+}
+
 /* Plain HTTP where TLS was expected, and a handshake that never ends. */
 static void
 test_tls_not_spoken(void **state)
@@ -1513,6 +1909,7 @@ test_names_of_enums(void **state)
 			assert_string_not_equal(upstream_phase_name((enum upstream_phase)i), upstream_phase_name((enum upstream_phase)j));
 }
 
+#define DIRECT(f) {"direct: " #f, f, NULL, NULL, &use_direct}
 #define BOTH(f) {"curl: " #f, f, NULL, NULL, &use_curl}, {"direct: " #f, f, NULL, NULL, &use_direct}
 
 int
@@ -1531,19 +1928,27 @@ main(void)
 		BOTH(test_reuse),
 		BOTH(test_stale_connection),
 		BOTH(test_no_second_send),
+		BOTH(test_no_retry_after_bytes),
 		BOTH(test_refused_connection),
 		BOTH(test_names),
+		BOTH(test_name_is_kept),
+		BOTH(test_connect_timer),
+		DIRECT(test_black_hole),
 		BOTH(test_slow_name),
 		BOTH(test_total_timer),
 		BOTH(test_limits),
 		BOTH(test_host_limit),
 		BOTH(test_pause_resume),
+		BOTH(test_pause_resume_tls),
 		BOTH(test_cancel),
 		BOTH(test_cancel_others),
+		DIRECT(test_idle_connections),
 		BOTH(test_many_calls),
+		BOTH(test_storm),
 		BOTH(test_tls_verified),
 		BOTH(test_tls_wrong_name),
 		BOTH(test_tls_unknown_ca),
+		DIRECT(test_tls_resumed),
 		BOTH(test_tls_not_spoken),
 		cmocka_unit_test(test_names_of_enums),
 	};
