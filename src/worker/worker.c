@@ -124,13 +124,14 @@ worker_drain(struct worker *w)
 {
 	struct htable_daemon d;
 
-	if (w->draining)
+	if (w->leaving)
 		return;
+	w->leaving = true;
 	/* After a reload a successor takes what is queued. When the daemon ends nobody would. */
 	htable_read_daemon(w->table, &d);
 	if (d.state == DAEMON_DRAINING)
 		w->last_accepts = WORKER_LAST_ACCEPTS;
-	w->draining = true;
+	w->draining = d.state == DAEMON_DRAINING;
 	log_debug("draining connections=%u requests=%u", worker_http_connections(w->http),
 	          worker_http_requests(w->http));
 	worker_drain_cb(-1, 0, w);

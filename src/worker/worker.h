@@ -31,7 +31,9 @@ struct worker {
 	struct arena *endpoint_arena;
 	const struct endpoint **endpoint; /* [deployment][mode][stream], built when first used */
 	uint64_t random;                  /* state of worker_random() */
-	bool draining, listening;
+	bool leaving;  /* told to drain */
+	bool draining; /* because the daemon ends, not because of a reload: health answers say so */
+	bool listening;
 	unsigned last_accepts; /* turns of the loop left to empty the listening sockets before they are closed */
 	int exit_code;
 };
