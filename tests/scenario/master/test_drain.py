@@ -64,11 +64,14 @@ def test_readiness_says_no_while_draining(hale, sim):
         next(lines)
         daemon.process.send_signal(signal.SIGTERM)
         daemon.wait_log("draining exit_code=0")
-        idle.request("GET", "/health/readiness")  # on the kept-alive connection: still answered
-        answer = idle.getresponse()
-        assert answer.status == 503
-        assert answer.getheader("Connection") == "close"
-        answer.read()
+
+        def last_answer():  # on the kept-alive connection: still answered; the worker may hear of the end after us
+            idle.request("GET", "/health/readiness")
+            answer = idle.getresponse()
+            answer.read()
+            return answer if answer.getheader("Connection") == "close" else None
+
+        assert wait_until(last_answer, what="the worker to leave").status == 503
         assert [line for line in lines if line][-1] == b"data: [DONE]"
     idle.close()
     assert daemon.wait_exit() == 0
