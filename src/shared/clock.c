@@ -56,5 +56,10 @@ clock_iso8601(uint64_t real_ns, char *buf, size_t size)
 	clock_digits(text + 16, 2, sec / 60 % 60);
 	clock_digits(text + 19, 2, sec % 60);
 	clock_digits(text + 26, 6, (uint32_t)(real_ns % NS_PER_SEC / 1000));
-	snprintf(buf, size, "%s", text);
+	if (size == 0)
+		return;
+	if (size > sizeof(text))
+		size = sizeof(text);
+	memcpy(buf, text, size - 1);
+	buf[size - 1] = '\0';
 }

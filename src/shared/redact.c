@@ -321,19 +321,11 @@ redact_at(const struct redact_set *s, const char *text, size_t len, size_t i, si
 	return n;
 }
 
-void
-redact_text(const struct conf *c, const char *text, size_t len, struct strbuf *out)
+static void
+redact_with(const struct redact_set *s, const char *text, size_t len, struct strbuf *out)
 {
-	struct redact_set temporary = {0};
-	const struct redact_set *s = c ? c->secrets : NULL;
 	size_t run = 0, i = 0, keep, n;
 
-	if (s == NULL) {
-		if (c)
-			redact_set_collect(&temporary, c);
-		redact_set_finish(&temporary);
-		s = &temporary;
-	}
 	while (i + 1 < len) {
 		unsigned p = REDACT_PREFIX(text + i);
 
@@ -347,5 +339,22 @@ redact_text(const struct conf *c, const char *text, size_t len, struct strbuf *o
 		run = i;
 	}
 	strbuf_add(out, text + run, len - run);
-	free(temporary.secret);
+}
+
+void
+redact_text(const struct conf *c, const char *text, size_t len, struct strbuf *out)
+{
+	struct redact_set *temporary;
+
+	if (c && c->secrets) {
+		redact_with(c->secrets, text, len, out);
+		return;
+	}
+	temporary = xcalloc(1, sizeof(*temporary));
+	if (c)
+		redact_set_collect(temporary, c);
+	redact_set_finish(temporary);
+	redact_with(temporary, text, len, out);
+	free(temporary->secret);
+	free(temporary);
 }

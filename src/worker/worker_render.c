@@ -197,7 +197,9 @@ render_params_shown(struct strbuf *out, const struct conf *c, const struct deplo
 		if (n->kind == CONF_NULL || n->kind == CONF_LIST || n->kind == CONF_MAP)
 			continue;
 		for (size_t i = 0; i < HALE_COUNT(render_params); i++) {
-			if (strcmp(n->key, render_params[i].name) != 0 || (render_params[i].admin && !admin))
+			const char *name = render_params[i].name;
+
+			if (n->key[0] != name[0] || strcmp(n->key, name) != 0 || (render_params[i].admin && !admin))
 				continue;
 			worker_render_key(out, n->key);
 			worker_render_node(out, c, n, false);

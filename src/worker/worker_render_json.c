@@ -51,10 +51,7 @@ worker_render_time(struct strbuf *out, const char *key, uint64_t at_ns, const st
 		return;
 	/* Unsigned arithmetic is right for moments before and after now. */
 	clock_iso8601(now->real_ns + (at_ns - now->mono_ns), text, sizeof(text));
-	worker_render_key(out, key);
-	strbuf_putc(out, '"');
-	strbuf_puts(out, text);
-	strbuf_putc(out, '"');
+	worker_render_member(out, key, text);
 }
 
 static void
