@@ -74,22 +74,20 @@ static inline const unsigned char *
 json_scan_plain(const unsigned char *p, const unsigned char *end)
 {
 #ifdef JSON_SCAN_SSE2
+	/* Names and words end in the first block; only long text gets to the wide loop. */
 	for (; end - p >= 16; p += 16) {
-		int mask;
+		int mask = _mm_movemask_epi8(json_scan_special(p));
 
-		while (end - p >= 64) {
-			__m128i a = _mm_or_si128(json_scan_special(p), json_scan_special(p + 16));
-			__m128i b = _mm_or_si128(json_scan_special(p + 32), json_scan_special(p + 48));
+		if (mask)
+			return p + __builtin_ctz((unsigned)mask);
+		while (end - p >= 80) {
+			__m128i one = _mm_or_si128(json_scan_special(p + 16), json_scan_special(p + 32));
+			__m128i two = _mm_or_si128(json_scan_special(p + 48), json_scan_special(p + 64));
 
-			if (_mm_movemask_epi8(_mm_or_si128(a, b)))
+			if (_mm_movemask_epi8(_mm_or_si128(one, two)))
 				break;
 			p += 64;
 		}
-		if (end - p < 16)
-			break;
-		mask = _mm_movemask_epi8(json_scan_special(p));
-		if (mask)
-			return p + __builtin_ctz((unsigned)mask);
 	}
 #else
 	while (end - p >= 8 && !json_scan_special(p))
@@ -210,7 +208,7 @@ json_scan_string(struct json_cursor *c, bool *escaped)
 static inline void
 json_scan_space(struct json_cursor *c)
 {
-	while (c->p < c->end && (*c->p == ' ' || *c->p == '\n' || *c->p == '\t' || *c->p == '\r'))
+	while (c->p < c->end && *c->p <= ' ' && (*c->p == ' ' || *c->p == '\n' || *c->p == '\t' || *c->p == '\r'))
 		c->p++;
 }
 
@@ -415,7 +413,8 @@ json_scan_match(struct json_cursor *c, const char *token, size_t len, bool escap
 		n = strlen(buf);
 	}
 	for (unsigned i = 0; i < nwant; i++) {
-		if (strlen(want[i].key) != n)
+		/* The first letter tells nearly all of them apart. */
+		if ((want[i].key[0] | 0x20) != (name[0] | 0x20) || strlen(want[i].key) != n)
 			continue;
 		if (memcmp(want[i].key, name, n) == 0) {
 			*found = &want[i];
