@@ -32,3 +32,7 @@ FUZZ_TARGETS += tests/fuzz/fuzz_anthropic
 tests_fuzz_fuzz_anthropic_SOURCES = tests/fuzz/fuzz_anthropic.c tests/fuzz/fuzz_driver.c
 tests_fuzz_fuzz_anthropic_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/shared
 tests_fuzz_fuzz_anthropic_LDADD = $(FUZZ_LDADD)
+FUZZ_TARGETS += tests/fuzz/fuzz_prober_reply
+tests_fuzz_fuzz_prober_reply_SOURCES = tests/fuzz/fuzz_prober_reply.c tests/fuzz/fuzz_driver.c
+tests_fuzz_fuzz_prober_reply_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/prober
+tests_fuzz_fuzz_prober_reply_LDADD = src/libprober.a src/libshared.a $(HALE_LIBS)
