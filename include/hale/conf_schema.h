@@ -50,7 +50,7 @@ enum conf_reload {
 };
 
 #define CONF_OPT_SECRET 1u /* the value never appears in a message */
-#define CONF_OPT_UNUSED 2u /* known from LiteLLM, no effect in hale yet: reported once */
+#define CONF_OPT_UNUSED 2u /* known from LiteLLM, no effect in hale so far: reported once; checked when it has a type */
 #define CONF_OPT_PASS 4u   /* a request parameter, passed to the provider as it is */
 #define CONF_OPT_OURS 8u   /* not in LiteLLM */
 

@@ -220,7 +220,10 @@ cli_help(struct strbuf *out)
 
 		snprintf(left, sizeof(left), "%s%s%s%s%s", t->brief ? t->brief : "", t->brief ? ", " : "", t->name,
 		         t->value ? " " : "", t->value ? t->value : "");
-		strbuf_printf(out, "  %-24s %s%s%s%s\n", left, t->help, t->env ? " [" : "", t->env ? t->env : "", t->env ? "]" : "");
+		strbuf_printf(out, "  %-24s %s", left, t->help);
+		if (t->env)
+			strbuf_printf(out, " [%s]", t->env);
+		strbuf_putc(out, '\n');
 	}
 }
 

@@ -108,9 +108,10 @@ cli_reference_row(const struct conf_option *o, struct strbuf *out)
 {
 	strbuf_printf(out, "| `%s` | ", o->key);
 	cli_reference_range(o, out);
-	strbuf_printf(out, " | %s%s%s | %s%s%s%s |\n", o->fallback ? "`" : "", o->fallback ? o->fallback : "",
+	strbuf_printf(out, " | %s%s%s | %s%s%s%s%s |\n", o->fallback ? "`" : "", o->fallback ? o->fallback : "",
 	              o->fallback ? "`" : "", o->flags & CONF_OPT_OURS ? "**hale** " : "", o->help,
-	              o->flags & CONF_OPT_SECRET ? "; secret" : "", o->reload == CONF_RESTART ? "; *restart*" : "");
+	              o->flags & CONF_OPT_SECRET ? "; secret" : "", o->reload == CONF_RESTART ? "; *restart*" : "",
+	              o->flags & CONF_OPT_UNUSED ? "; *no effect so far*" : "");
 }
 
 /* Names of a section's rows that carry flag, or nothing. */
@@ -120,7 +121,7 @@ cli_reference_names(enum conf_section s, unsigned flag, const char *lead, struct
 	bool first = true;
 
 	for (unsigned i = 0; i < conf_schema_count; i++) {
-		if (conf_schema[i].section != s || !(conf_schema[i].flags & flag))
+		if (conf_schema[i].section != s || !(conf_schema[i].flags & flag) || conf_schema[i].help)
 			continue;
 		strbuf_printf(out, "%s`%s`", first ? lead : ", ", conf_schema[i].key);
 		first = false;

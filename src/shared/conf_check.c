@@ -283,6 +283,8 @@ conf_check_store_strategy(const struct conf_check *v)
 			continue;
 		if (i <= CONF_LEAST_BUSY)
 			s = (enum conf_strategy)i;
+		if (s != CONF_SIMPLE_SHUFFLE)
+			conf_check_warn(v->build, v->node, "%s acts as simple-shuffle so far", v->node->v.string);
 		*(enum conf_strategy *)v->place = s;
 		return;
 	}
@@ -403,6 +405,12 @@ conf_check_unused(struct conf_build *b, const struct conf_node *n)
 
 	if (b->unused_first == NULL)
 		b->unused_first = n;
+	for (const char *at = strstr(b->unused, n->key); at; at = strstr(at + 1, n->key)) {
+		const char *end = at + strlen(n->key);
+
+		if ((at == b->unused || at[-1] == ' ') && (*end == ',' || *end == '\0'))
+			return; /* thousands of entries may set it */
+	}
 	if (used + strlen(n->key) + 8 < sizeof(b->unused))
 		snprintf(b->unused + used, sizeof(b->unused) - used, "%s%s", used ? ", " : "", n->key);
 	else if (used < 3 || strcmp(b->unused + used - 3, "...") != 0)
@@ -416,7 +424,7 @@ conf_check_finish(struct conf_build *b)
 
 	if (n)
 		errlist_add(b->errs, true, n->file, n->key_line, n->key_column, NULL,
-		            "known from LiteLLM, but without effect in hale: %s", b->unused);
+		            "known from LiteLLM, but without effect in hale so far: %s", b->unused);
 }
 
 /* Keys of one section, for near_find. */
@@ -478,9 +486,9 @@ conf_check_map(struct conf_build *b, enum conf_section section, const struct con
 
 		if (o == NULL)
 			conf_check_unknown(b, section, n);
-		else if (o->flags & CONF_OPT_UNUSED)
-			conf_check_unused(b, n);
 		else
 			conf_check_store(&(struct conf_check){b, o, n, false, conf_check_place(o, base)});
+		if (o && (o->flags & CONF_OPT_UNUSED))
+			conf_check_unused(b, n);
 	}
 }

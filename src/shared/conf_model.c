@@ -44,7 +44,8 @@ conf_model_variable(const struct conf_model *m, const char *const *name, unsigne
 
 /* A copy of the map with member `key` set to value; the map's other nodes are shared or copied. */
 static const struct conf_node *
-conf_model_with(const struct conf_model *m, const struct conf_node *map, const char *key, const struct conf_node *value)
+conf_model_with(const struct conf_model *m, const struct conf_node *map, const char *key,
+                const struct conf_node *value)
 {
 	struct conf_node *copy = arena_alloc(m->build->arena, sizeof(*copy)), **end = &copy->child;
 	bool found = false;

@@ -143,7 +143,7 @@ test_precedence(void **state)
 	                           "  health_check_staleness_threshold: 100}\n"
 	                           "router_settings: {num_retries: 4, enable_health_check_routing: true, timeout: 0.5,\n"
 	                           "  health_check_staleness_threshold: 50}\n",
-	                           NULL);
+	                           "without effect in hale so far: allowed_fails");
 
 	(void)state;
 	assert_int_equal(c->router.num_retries, 4);
@@ -336,7 +336,12 @@ test_warnings(void **state)
 		{"general_settings: {health_chekc_interval: 5}\n", "did you mean \"health_check_interval\"?"},
 		{"general_settings: {zzzzzzzzzzzz: 5}\n", "zzzzzzzzzzzz: unknown key in general_settings, it has no effect"},
 		{"general_settings: {alerting: [slack], custom_auth: x}\nguardrails: []\n",
-	         "t.yaml:2:1: known from LiteLLM, but without effect in hale: guardrails, alerting, custom_auth"},
+	         "t.yaml:2:1: known from LiteLLM, but without effect in hale so far: guardrails, alerting, custom_auth"},
+		{MODEL_A "  model_info: {cooldown_time: 1}\n" "- model_name: b\n"
+	         "  litellm_params: {model: openai/x, cooldown_time: 2, max_parallel_requests: 3}\n",
+	         "t.yaml:4:16: known from LiteLLM, but without effect in hale so far: cooldown_time, max_parallel_requests"},
+		{"router_settings: {routing_strategy: least-busy}\n",
+	         "t.yaml:1:37: routing_strategy: least-busy acts as simple-shuffle so far"},
 		{MODEL_A "  model_info: {helth_check_timeout: 5, my_own: 1}\n", "did you mean \"health_check_timeout\"?"},
 		{"general_settings: {background_health_check_model_groups: [a, b]}\n" MODEL_A,
 	         "t.yaml:1:58: background_health_check_model_groups: there is no model group \"b\" in model_list"},
