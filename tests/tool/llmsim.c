@@ -38,8 +38,8 @@ struct llmsim_options {
 };
 
 static const char llmsim_usage[] =
-	"usage: llmsim [--host 127.0.0.1] [--port 0] [--workers 1] [--keep 1000] [--fault KEY:name=value,...]...\n"
-	"              [--tls-cert FILE --tls-key FILE] [--until-eof]\n"
+	"usage: llmsim [--host 127.0.0.1] [--port 0] [--workers 1] [--keep 1000]\n"
+	"              [--fault KEY:name=value,...]... [--tls-cert FILE --tls-key FILE] [--until-eof]\n"
 	"  --port 0     takes a free port; \"listening port=N\" on stdout says which\n"
 	"  --keep N     how many requests /_sim/requests remembers\n"
 	"  --until-eof  ends when stdin is closed\n";
@@ -68,9 +68,9 @@ static void
 llmsim_parse_options(int argc, char **argv, struct llmsim_options *o)
 {
 	static const struct option option[] = {
-		{"host", 1, NULL, 'h'}, {"port", 1, NULL, 'p'}, {"workers", 1, NULL, 'w'}, {"keep", 1, NULL, 'k'},
-		{"fault", 1, NULL, 'f'}, {"tls-cert", 1, NULL, 'c'}, {"tls-key", 1, NULL, 'y'},
-		{"until-eof", 0, NULL, 'e'}, {NULL, 0, NULL, 0},
+		{"host", 1, NULL, 'h'},     {"port", 1, NULL, 'p'},      {"workers", 1, NULL, 'w'},
+		{"keep", 1, NULL, 'k'},     {"fault", 1, NULL, 'f'},     {"tls-cert", 1, NULL, 'c'},
+		{"tls-key", 1, NULL, 'y'},  {"until-eof", 0, NULL, 'e'}, {NULL, 0, NULL, 0},
 	};
 	int c;
 

@@ -36,7 +36,14 @@ struct llmsim_span {
 #define LLMSIM_MODEL_MAX 256
 
 enum llmsim_api { LLMSIM_OPENAI, LLMSIM_AZURE, LLMSIM_ANTHROPIC };
-enum llmsim_op { LLMSIM_CHAT, LLMSIM_COMPLETION, LLMSIM_EMBEDDING, LLMSIM_MODELS, LLMSIM_CONTROL, LLMSIM_UNKNOWN };
+enum llmsim_op {
+	LLMSIM_CHAT,
+	LLMSIM_COMPLETION,
+	LLMSIM_EMBEDDING, /* up to here: a JSON body is expected */
+	LLMSIM_MODELS,
+	LLMSIM_CONTROL,
+	LLMSIM_UNKNOWN,
+};
 
 /* One parsed request. All spans point into the connection's input. */
 struct llmsim_request {
@@ -57,18 +64,19 @@ struct llmsim_request {
 
 /* llmsim_http.c: bytes to a request. Pure. */
 enum llmsim_parse { LLMSIM_MORE, LLMSIM_DONE, LLMSIM_BAD };
-/* LLMSIM_BAD sets *status to the code to answer with before closing. The body of a chunked request is collected in
- * `store`. When MORE is returned and head_bytes is not 0, the head is complete. */
+/* LLMSIM_BAD sets *status to the code to answer with before closing. The body of a chunked request is
+ * collected in `store`. When MORE is returned and head_bytes is not 0, the head is complete. */
 enum llmsim_parse llmsim_http_parse(const char *p, size_t len, struct strbuf *store, struct llmsim_request *r,
                                     int *status);
 /* Value of a header by lower-case name; p NULL when absent. */
 struct llmsim_span llmsim_http_header(const struct llmsim_request *r, const char *lower_name);
 /* Steps through "Name: value" lines of r->headers; false at the end. *at starts with 0. */
-bool llmsim_http_next(const struct llmsim_request *r, size_t *at, struct llmsim_span *name, struct llmsim_span *value);
+bool llmsim_http_next(const struct llmsim_request *r, size_t *at, struct llmsim_span *name,
+                      struct llmsim_span *value);
 bool llmsim_span_is(struct llmsim_span s, const char *text);
 const char *llmsim_http_reason(int status);
 
-/* llmsim_scan.c: what the simulator needs from a JSON body without a tree. false: not one JSON object. Pure. */
+/* llmsim_scan.c: what is needed of a JSON body, without a tree. false: not one JSON object. Pure. */
 bool llmsim_scan(struct llmsim_span body, struct llmsim_request *r);
 
 /* llmsim_fault.c: which key is to be treated badly, and how. */
@@ -90,7 +98,7 @@ struct llmsim_fault {
 	unsigned refs;
 	struct llmsim_fault *next;
 };
-/* Adds or replaces (same key; member "add": true appends). NULL, or what is wrong in words: the caller frees it. */
+/* Adds or replaces (same key; member "add": true appends). NULL, or what is wrong: the caller frees it. */
 char *llmsim_fault_add(struct llmsim *s, struct json_object *o);
 /* "KEY:name=value,name=value" of the command line. Same result. */
 char *llmsim_fault_add_text(struct llmsim *s, const char *text);
@@ -128,7 +136,8 @@ void llmsim_count_begin(struct llmsim *s, struct llmsim_key *k, struct llmsim_sp
 void llmsim_count_end(struct llmsim *s, struct llmsim_key *k, int status, bool gone);
 void llmsim_count_up(struct llmsim_count *c);
 /* Keeps a copy of the request in the ring of the last ones. */
-void llmsim_count_record(struct llmsim *s, const struct llmsim_conn *c, const struct llmsim_request *r, bool fault);
+void llmsim_count_record(struct llmsim *s, const struct llmsim_conn *c, const struct llmsim_request *r,
+                         bool fault);
 void llmsim_count_stats(const struct llmsim *s, struct strbuf *out);
 /* Newest last; only those with this key (NULL: all), at most n. */
 void llmsim_count_requests(const struct llmsim *s, const char *key, unsigned n, struct strbuf *out);
@@ -186,17 +195,18 @@ struct llmsim_conn {
 	bool close_after, reset_after;       /* when out is empty */
 	struct event read_ev, write_ev, timer;
 	struct strbuf in, out, store;
-	size_t out_at, need; /* bytes of out that are gone; bytes that `in` must have before it is worth parsing */
+	size_t out_at; /* bytes of out that are gone */
+	size_t need;   /* bytes that `in` must have before it is worth parsing */
 	/* the answer that is being played */
 	enum llmsim_play play;
 	struct llmsim_key *key;
 	struct llmsim_fault *fault;
 	struct llmsim_reply reply;
 	struct strbuf body, scratch;
-	size_t consumed;           /* bytes of `in` that belong to it */
-	unsigned event, events;    /* of a stream */
-	size_t body_at, slice;     /* of a whole body */
-	int64_t step_ms;           /* between events or slices */
+	size_t consumed;                    /* bytes of `in` that belong to it */
+	unsigned event, events;             /* of a stream */
+	size_t body_at, slice;              /* of a whole body */
+	int64_t step_ms;                    /* between events or slices */
 	bool keep_alive, framed, head_only; /* framed: chunked */
 };
 void llmsim_conn_accept_cb(int fd, short what, void *arg);
@@ -207,7 +217,7 @@ void llmsim_conn_timer(struct llmsim_conn *c, int64_t ms);
 void llmsim_conn_close(struct llmsim_conn *c, bool reset);
 /* Starts the answer to r. */
 void llmsim_play_start(struct llmsim_conn *c, const struct llmsim_request *r);
-/* Goes on as far as possible. false: the connection is gone. When play is PLAY_IDLE again, the answer is out. */
+/* Goes on as far as possible. false: the connection is gone. PLAY_IDLE again: the answer is out. */
 bool llmsim_play_run(struct llmsim_conn *c);
 
 #define LLMSIM_HASH 4096

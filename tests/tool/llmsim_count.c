@@ -1,8 +1,9 @@
 /* What the simulator saw: totals, per key and path, and copies of the last requests.
  *
- * Everything is bounded: keys beyond LLMSIM_KEYS_MAX and paths beyond LLMSIM_PATHS_MAX are counted under "(other)", the
- * ring keeps a fixed number of requests and the first LLMSIM_RECORD_BODY_MAX bytes of each body. Requests are copied as bytes and become
- * JSON only when somebody asks, because a benchmark passes here a hundred thousand times a second.
+ * Everything is bounded: keys beyond LLMSIM_KEYS_MAX and paths beyond LLMSIM_PATHS_MAX are counted under
+ * "(other)", the ring keeps a fixed number of requests and the first LLMSIM_RECORD_BODY_MAX bytes of each
+ * body. Requests are copied as bytes and become JSON only when somebody asks, because a benchmark passes here
+ * a hundred thousand times a second.
  */
 #include "hale/hale.h"
 
@@ -109,8 +110,9 @@ llmsim_count_record(struct llmsim *s, const struct llmsim_conn *c, const struct 
 static void
 llmsim_count_one(struct strbuf *out, const char *name, const struct llmsim_count *c)
 {
-	strbuf_printf(out, "\"%s\":{\"total\":%llu,\"open\":%llu,\"open_max\":%llu}", name, (unsigned long long)c->total,
-	              (unsigned long long)c->open, (unsigned long long)c->open_max);
+	strbuf_printf(out, "\"%s\":{\"total\":%llu,\"open\":%llu,\"open_max\":%llu}", name,
+	              (unsigned long long)c->total, (unsigned long long)c->open,
+	              (unsigned long long)c->open_max);
 }
 
 static void
@@ -119,10 +121,11 @@ llmsim_count_key_json(const struct llmsim_key *k, struct strbuf *out)
 	static const char *const name[] = {"other", "1xx", "2xx", "3xx", "4xx", "5xx"};
 
 	strbuf_json_string(out, k->text);
-	strbuf_printf(out, ":{\"total\":%llu,\"open\":%llu,\"open_max\":%llu,\"faults\":%llu,\"gone\":%llu,\"paths\":{",
-	              (unsigned long long)k->requests.total, (unsigned long long)k->requests.open,
-	              (unsigned long long)k->requests.open_max, (unsigned long long)k->faults,
-	              (unsigned long long)k->gone);
+	strbuf_printf(
+	    out, ":{\"total\":%llu,\"open\":%llu,\"open_max\":%llu,\"faults\":%llu,\"gone\":%llu,\"paths\":{",
+	    (unsigned long long)k->requests.total, (unsigned long long)k->requests.open,
+	    (unsigned long long)k->requests.open_max, (unsigned long long)k->faults,
+	    (unsigned long long)k->gone);
 	for (unsigned i = 0; i < k->npath; i++) {
 		if (i)
 			strbuf_putc(out, ',');
@@ -131,7 +134,8 @@ llmsim_count_key_json(const struct llmsim_key *k, struct strbuf *out)
 	}
 	strbuf_puts(out, "},\"answers\":{");
 	for (unsigned i = 0; i < HALE_COUNT(name); i++)
-		strbuf_printf(out, "%s\"%s\":%llu", i ? "," : "", name[i], (unsigned long long)k->status_class[i]);
+		strbuf_printf(out, "%s\"%s\":%llu", i ? "," : "", name[i],
+		              (unsigned long long)k->status_class[i]);
 	strbuf_puts(out, "}}");
 }
 
@@ -144,8 +148,8 @@ llmsim_count_stats(const struct llmsim *s, struct strbuf *out)
 	llmsim_count_one(out, "connections", &s->connections);
 	strbuf_putc(out, ',');
 	llmsim_count_one(out, "requests", &s->requests);
-	strbuf_printf(out, ",\"bad_requests\":%llu,\"gone\":%llu,\"keys\":{", (unsigned long long)s->bad_requests,
-	              (unsigned long long)s->gone);
+	strbuf_printf(out, ",\"bad_requests\":%llu,\"gone\":%llu,\"keys\":{",
+	              (unsigned long long)s->bad_requests, (unsigned long long)s->gone);
 	for (unsigned i = 0; i < LLMSIM_HASH; i++)
 		for (const struct llmsim_key *k = s->key[i]; k; k = k->next) {
 			if (k->requests.total == 0)
@@ -214,10 +218,12 @@ llmsim_count_record_json(const struct llmsim_record *rec, struct strbuf *out)
 	llmsim_count_headers(&r, headers);
 	json_object_object_add(o, "headers", headers);
 	json_object_object_add(o, "body_bytes", json_object_new_int64((int64_t)rec->body_bytes));
-	json_object_object_add(o, "body_text", json_object_new_string_len(strbuf_str(&rec->body), (int)rec->body.len));
+	json_object_object_add(o, "body_text",
+	                       json_object_new_string_len(strbuf_str(&rec->body), (int)rec->body.len));
 	body = rec->body.len ? json_tokener_parse_ex(tok, rec->body.data, (int)rec->body.len) : NULL;
 	json_object_object_add(o, "body", body);
-	strbuf_puts(out, json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	strbuf_puts(
+	    out, json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(o);
 	json_tokener_free(tok);
 }
@@ -225,7 +231,8 @@ llmsim_count_record_json(const struct llmsim_record *rec, struct strbuf *out)
 static bool
 llmsim_count_wanted(const struct llmsim_record *rec, const char *key)
 {
-	return !key || (rec->key_bytes == strlen(key) && memcmp(rec->head.data + rec->key_at, key, rec->key_bytes) == 0);
+	return !key || (rec->key_bytes == strlen(key) &&
+	                memcmp(rec->head.data + rec->key_at, key, rec->key_bytes) == 0);
 }
 
 void

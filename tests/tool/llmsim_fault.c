@@ -1,9 +1,9 @@
 /* Faults: which requests are to be treated badly, and how.
  *
  * A short list, searched in order: first those of the request's own key, then those of "*". One table of
- * fields reads both forms (JSON of the control path, name=value of the command line), so a new fault is one member of
- * the struct and one line here. A fault that is being played stays alive by its reference count, also when the list was
- * cleared meanwhile.
+ * fields reads both forms (JSON of the control path, name=value of the command line), so a new fault is one
+ * member of the struct and one line here. A fault that is being played stays alive by its reference count,
+ * also when the list was cleared meanwhile.
  */
 #include "hale/hale.h"
 
@@ -87,8 +87,7 @@ llmsim_fault_headers(struct llmsim_fault *f, struct json_object *o)
 	if (!json_object_is_type(o, json_type_object))
 		return xstrdup("headers: an object is needed");
 	strbuf_init(&b, 0);
-	json_object_object_foreach(o, name, value)
-	{
+	json_object_object_foreach(o, name, value) {
 		const char *text = json_object_get_string(value);
 
 		if (!text || strpbrk(text, "\r\n") || !*name || strpbrk(name, "\r\n: ")) {
@@ -116,7 +115,8 @@ llmsim_fault_field(struct llmsim_fault *f, const char *name, struct json_object 
 		if (llmsim_field[i].kind == KIND_INT) {
 			int64_t n = json_object_get_int64(v);
 
-			if (!json_object_is_type(v, json_type_int) || n < llmsim_field[i].min || n > llmsim_field[i].max)
+			if (!json_object_is_type(v, json_type_int) || n < llmsim_field[i].min ||
+			    n > llmsim_field[i].max)
 				return llmsim_fault_text("a whole number in its range is needed", name);
 			memcpy(member, &n, sizeof(n));
 		} else if (llmsim_field[i].kind == KIND_BOOL) {
@@ -129,7 +129,8 @@ llmsim_fault_field(struct llmsim_fault *f, const char *name, struct json_object 
 			const char *text = json_object_get_string(v);
 
 			/* an object as body is welcome: its JSON text is sent */
-			if (!text || (int64_t)strlen(text) < llmsim_field[i].min || (int64_t)strlen(text) > llmsim_field[i].max)
+			if (!text || (int64_t)strlen(text) < llmsim_field[i].min ||
+			    (int64_t)strlen(text) > llmsim_field[i].max)
 				return llmsim_fault_text("a text of fitting length is needed", name);
 			if (strcmp(name, "body") != 0 && strpbrk(text, "\r\n"))
 				return llmsim_fault_text("no line breaks, please", name);
@@ -153,8 +154,7 @@ llmsim_fault_add(struct llmsim *s, struct json_object *o)
 	f = xcalloc(1, sizeof(*f));
 	f->refs = 1;
 	f->cut_after = f->stall_after = f->error_after = -1;
-	json_object_object_foreach(o, name, v)
-	{
+	json_object_object_foreach(o, name, v) {
 		if (strcmp(name, "headers") == 0)
 			wrong = llmsim_fault_headers(f, v);
 		else if (strcmp(name, "add") == 0)

@@ -23,11 +23,12 @@ llmsim_http_reason(int status)
 		int status;
 		const char *text;
 	} reason[] = {
-		{200, "OK"}, {201, "Created"}, {204, "No Content"}, {301, "Moved Permanently"}, {302, "Found"},
-		{307, "Temporary Redirect"}, {400, "Bad Request"}, {401, "Unauthorized"}, {402, "Payment Required"},
-		{403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"}, {408, "Request Timeout"},
-		{409, "Conflict"}, {413, "Content Too Large"}, {422, "Unprocessable Content"},
-		{429, "Too Many Requests"}, {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
+		{200, "OK"}, {201, "Created"}, {204, "No Content"}, {301, "Moved Permanently"},
+		{302, "Found"}, {307, "Temporary Redirect"}, {400, "Bad Request"}, {401, "Unauthorized"},
+		{402, "Payment Required"}, {403, "Forbidden"}, {404, "Not Found"},
+		{405, "Method Not Allowed"}, {408, "Request Timeout"}, {409, "Conflict"},
+		{413, "Content Too Large"}, {422, "Unprocessable Content"}, {429, "Too Many Requests"},
+		{431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
 		{501, "Not Implemented"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
 		{504, "Gateway Timeout"}, {529, "Overloaded"},
 	};
@@ -45,7 +46,8 @@ llmsim_http_name_is(struct llmsim_span name, const char *lower)
 }
 
 bool
-llmsim_http_next(const struct llmsim_request *r, size_t *at, struct llmsim_span *name, struct llmsim_span *value)
+llmsim_http_next(const struct llmsim_request *r, size_t *at, struct llmsim_span *name,
+                 struct llmsim_span *value)
 {
 	const char *p = r->headers.p + *at, *end = r->headers.p + r->headers.len, *eol, *colon;
 
@@ -92,7 +94,8 @@ llmsim_http_line(struct llmsim_span line, struct llmsim_request *r)
 		if (*p < 'A' || *p > 'Z')
 			return false;
 	target = sp + 1;
-	if (target > end - 10 || *target != '/' || memcmp(end - 9, " HTTP/1.", 8) != 0 || (end[-1] != '0' && end[-1] != '1'))
+	if (target > end - 10 || *target != '/' || memcmp(end - 9, " HTTP/1.", 8) != 0 ||
+	    (end[-1] != '0' && end[-1] != '1'))
 		return false;
 	r->http10 = end[-1] == '0';
 	r->target = (struct llmsim_span){target, (size_t)(end - 9 - target)};
@@ -129,9 +132,7 @@ llmsim_http_field(struct llmsim_request *r, struct llmsim_span name, struct llms
 	int64_t n;
 
 	switch (name.len) {
-	case 4:
-		*host = *host || llmsim_http_name_is(name, "host");
-		break;
+	case 4: *host = *host || llmsim_http_name_is(name, "host"); break;
 	case 6:
 		if (llmsim_http_name_is(name, "expect"))
 			r->expect_continue = llmsim_http_name_is(value, "100-continue");
@@ -153,7 +154,8 @@ llmsim_http_field(struct llmsim_request *r, struct llmsim_span name, struct llms
 			r->keep_alive = true;
 		break;
 	case 13:
-		if (llmsim_http_name_is(name, "authorization") && value.len > 7 && strncasecmp(value.p, "bearer ", 7) == 0)
+		if (llmsim_http_name_is(name, "authorization") && value.len > 7 &&
+		    strncasecmp(value.p, "bearer ", 7) == 0)
 			r->key = (struct llmsim_span){value.p + 7, value.len - 7};
 		break;
 	case 14:
@@ -195,7 +197,8 @@ llmsim_http_head(const char *p, size_t len, struct llmsim_request *r)
 
 		if (name.len == 0 || *last == ' ' || *last == '\t' || *name.p == ' ' || *name.p == '\t')
 			return false;
-		if (memchr(name.p, '\n', name.len) || memchr(value.p, '\n', value.len) || memchr(value.p, '\0', value.len))
+		if (memchr(name.p, '\n', name.len) || memchr(value.p, '\n', value.len) ||
+		    memchr(value.p, '\0', value.len))
 			return false;
 		if (r->headers.p[at - 1] != '\n' || ++count > LLMSIM_HEADERS_MAX)
 			return false;
@@ -286,7 +289,8 @@ llmsim_http_parse(const char *p, size_t len, struct strbuf *store, struct llmsim
 	enum llmsim_parse e;
 	size_t end;
 
-	*r = (struct llmsim_request){.content_length = -1, .max_tokens = -1, .max_completion_tokens = -1, .dimensions = -1};
+	*r = (struct llmsim_request){
+	    .content_length = -1, .max_tokens = -1, .max_completion_tokens = -1, .dimensions = -1};
 	blank = p ? memmem(p, len < LLMSIM_HEAD_MAX ? len : LLMSIM_HEAD_MAX, "\r\n\r\n", 4) : NULL;
 	if (!blank) {
 		*status = memmem(p, len, "\n\n", 2) ? 400 : 431;

@@ -33,8 +33,9 @@ llmsim_play_control(struct llmsim_conn *c, const struct llmsim_request *r)
 
 	strbuf_clear(&c->body);
 	status = llmsim_control(c->sim, r, &c->body);
-	strbuf_printf(&c->out, "HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n%s\r\n", status,
-	              llmsim_http_reason(status), c->body.len, r->keep_alive ? "" : "connection: close\r\n");
+	strbuf_printf(
+	    &c->out, "HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n%s\r\n",
+	    status, llmsim_http_reason(status), c->body.len, r->keep_alive ? "" : "connection: close\r\n");
 	strbuf_add(&c->out, c->body.data, c->body.len);
 	c->close_after = !r->keep_alive;
 	strbuf_drop(&c->in, r->total_bytes);

@@ -15,22 +15,27 @@ static const struct {
 	const char *openai_type, *openai_code, *anthropic_type, *message;
 } llmsim_error[] = {
 	{400, "invalid_request_error", NULL, "invalid_request_error", "The request is not valid."},
-	{401, "invalid_request_error", "invalid_api_key", "authentication_error", "Incorrect API key provided."},
+	{401, "invalid_request_error", "invalid_api_key", "authentication_error",
+	 "Incorrect API key provided."},
 	{402, "insufficient_quota", "insufficient_quota", "billing_error", "The account has no funds left."},
-	{403, "invalid_request_error", "permission_denied", "permission_error", "You may not use this resource."},
-	{404, "invalid_request_error", "model_not_found", "not_found_error", "The model does not exist or you do not have access to it."},
-	{405, "invalid_request_error", "method_not_supported", "invalid_request_error", "Not allowed with this method."},
+	{403, "invalid_request_error", "permission_denied", "permission_error",
+	 "You may not use this resource."},
+	{404, "invalid_request_error", "model_not_found", "not_found_error",
+	 "The model does not exist or you do not have access to it."},
+	{405, "invalid_request_error", "method_not_supported", "invalid_request_error",
+	 "Not allowed with this method."},
 	{408, "timeout", "timeout", "timeout_error", "The request took too long."},
 	{413, "invalid_request_error", "request_too_large", "request_too_large", "The request is too large."},
 	{429, "requests", "rate_limit_exceeded", "rate_limit_error", "Rate limit reached for requests."},
 	{500, "server_error", NULL, "api_error", "The server had an error while processing your request."},
-	{503, "server_error", "overloaded", "overloaded_error", "The engine is currently overloaded, please try again later."},
+	{503, "server_error", "overloaded", "overloaded_error",
+	 "The engine is currently overloaded, please try again later."},
 	{529, "server_error", "overloaded", "overloaded_error", "Overloaded"},
 };
 
 void
-llmsim_reply_error(const struct llmsim_reply *rep, int status, const char *message, const char *param, const char *code,
-                   struct strbuf *out)
+llmsim_reply_error(const struct llmsim_reply *rep, int status, const char *message, const char *param,
+                   const char *code, struct strbuf *out)
 {
 	size_t i, best = status >= 500 ? 9 : 0; /* 500 and 400 speak for their class */
 
@@ -40,7 +45,8 @@ llmsim_reply_error(const struct llmsim_reply *rep, int status, const char *messa
 	if (!message)
 		message = llmsim_error[best].message;
 	if (rep->api == LLMSIM_ANTHROPIC) {
-		llmsim_text(out, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":", llmsim_error[best].anthropic_type);
+		llmsim_text(out, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":",
+		            llmsim_error[best].anthropic_type);
 		strbuf_json_string(out, message);
 		llmsim_text(out, "},\"request_id\":\"req_%i\"}", rep->serial);
 		return;
@@ -62,18 +68,22 @@ void
 llmsim_reply_usage(const struct llmsim_reply *rep, struct strbuf *out)
 {
 	if (rep->api == LLMSIM_ANTHROPIC)
-		llmsim_text(out,
-		              "{\"input_tokens\":%u,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,"
-		              "\"output_tokens\":%u}",
-		              rep->prompt_tokens, rep->tokens);
+		llmsim_text(
+		    out,
+		    "{\"input_tokens\":%u,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0,"
+		    "\"output_tokens\":%u}",
+		    rep->prompt_tokens, rep->tokens);
 	else if (rep->op == LLMSIM_EMBEDDING)
-		llmsim_text(out, "{\"prompt_tokens\":%u,\"total_tokens\":%u}", rep->prompt_tokens, rep->prompt_tokens);
+		llmsim_text(out, "{\"prompt_tokens\":%u,\"total_tokens\":%u}", rep->prompt_tokens,
+		            rep->prompt_tokens);
 	else
-		llmsim_text(out,
-		              "{\"prompt_tokens\":%u,\"completion_tokens\":%u,\"total_tokens\":%u,\"prompt_tokens_details\":{"
-		              "\"cached_tokens\":0,\"audio_tokens\":0},\"completion_tokens_details\":{\"reasoning_tokens\":0,"
-		              "\"audio_tokens\":0,\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}",
-		              rep->prompt_tokens, rep->tokens, rep->prompt_tokens + rep->tokens);
+		llmsim_text(
+		    out,
+		    "{\"prompt_tokens\":%u,\"completion_tokens\":%u,\"total_tokens\":%u,"
+		    "\"prompt_tokens_details\":{\"cached_tokens\":0,\"audio_tokens\":0},"
+		    "\"completion_tokens_details\":{\"reasoning_tokens\":0,\"audio_tokens\":0,"
+		    "\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}",
+		    rep->prompt_tokens, rep->tokens, rep->prompt_tokens + rep->tokens);
 }
 
 static void
@@ -81,27 +91,28 @@ llmsim_reply_chat(const struct llmsim_reply *rep, struct strbuf *out)
 {
 	if (rep->api == LLMSIM_ANTHROPIC) {
 		llmsim_text(out,
-		              "{\"id\":\"msg_%i\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"%s\",\"content\":[{"
-		              "\"type\":\"text\",\"text\":\"",
-		              rep->serial, rep->model);
+		            "{\"id\":\"msg_%i\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"%s\","
+		            "\"content\":[{\"type\":\"text\",\"text\":\"",
+		            rep->serial, rep->model);
 		llmsim_text_fill(0, (unsigned)rep->tokens, rep->chunk_bytes, out);
 		llmsim_text(out, "\"}],\"stop_reason\":\"%s\",\"stop_sequence\":null,\"usage\":",
-		              rep->truncated ? "max_tokens" : "end_turn");
+		            rep->truncated ? "max_tokens" : "end_turn");
 		llmsim_reply_usage(rep, out);
 		strbuf_putc(out, '}');
 		return;
 	}
 	llmsim_text(out,
-	              "{\"id\":\"chatcmpl-%i\",\"object\":\"chat.completion\",\"created\":%u,\"model\":\"%s\","
-	              "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"",
-	              rep->serial, rep->created, rep->model);
+	            "{\"id\":\"chatcmpl-%i\",\"object\":\"chat.completion\",\"created\":%u,\"model\":\"%s\","
+	            "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"",
+	            rep->serial, rep->created, rep->model);
 	llmsim_text_fill(0, (unsigned)rep->tokens, rep->chunk_bytes, out);
 	llmsim_text(out,
-	              "\",\"refusal\":null,\"annotations\":[]},\"logprobs\":null,%s\"finish_reason\":\"%s\"}],\"usage\":",
-	              rep->api == LLMSIM_AZURE
-	                  ? "\"content_filter_results\":{\"hate\":{\"filtered\":false,\"severity\":\"safe\"}},"
-	                  : "",
-	              rep->truncated ? "length" : "stop");
+	            "\",\"refusal\":null,\"annotations\":[]},\"logprobs\":null,%s\"finish_reason\":\"%s\"}],"
+	            "\"usage\":",
+	            rep->api == LLMSIM_AZURE
+	                ? "\"content_filter_results\":{\"hate\":{\"filtered\":false,\"severity\":\"safe\"}},"
+	                : "",
+	            rep->truncated ? "length" : "stop");
 	llmsim_reply_usage(rep, out);
 	strbuf_puts(out, ",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_llmsim\"}");
 }
@@ -110,12 +121,12 @@ static void
 llmsim_reply_completion(const struct llmsim_reply *rep, struct strbuf *out)
 {
 	llmsim_text(out,
-	              "{\"id\":\"cmpl-%i\",\"object\":\"text_completion\",\"created\":%u,\"model\":\"%s\",\"choices\":[{"
-	              "\"text\":\"",
-	              rep->serial, rep->created, rep->model);
+	            "{\"id\":\"cmpl-%i\",\"object\":\"text_completion\",\"created\":%u,\"model\":\"%s\","
+	            "\"choices\":[{\"text\":\"",
+	            rep->serial, rep->created, rep->model);
 	llmsim_text_fill(0, (unsigned)rep->tokens, rep->chunk_bytes, out);
 	llmsim_text(out, "\",\"index\":0,\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":",
-	              rep->truncated ? "length" : "stop");
+	            rep->truncated ? "length" : "stop");
 	llmsim_reply_usage(rep, out);
 	strbuf_putc(out, '}');
 }
@@ -148,7 +159,8 @@ llmsim_reply_embedding(const struct llmsim_reply *rep, struct strbuf *out)
 {
 	strbuf_puts(out, "{\"object\":\"list\",\"data\":[");
 	for (unsigned i = 0; i < rep->inputs; i++) {
-		strbuf_printf(out, "%s{\"object\":\"embedding\",\"index\":%u,\"embedding\":", i ? "," : "", i);
+		strbuf_printf(out, "%s{\"object\":\"embedding\",\"index\":%u,\"embedding\":", i ? "," : "",
+		              i);
 		llmsim_reply_vector(rep, i, out);
 		strbuf_putc(out, '}');
 	}
@@ -163,15 +175,19 @@ llmsim_reply_models(const struct llmsim_reply *rep, struct strbuf *out)
 	static const char *const openai[] = {"gpt-4o", "gpt-4o-mini", "text-embedding-3-small"};
 
 	if (rep->api == LLMSIM_ANTHROPIC) {
-		strbuf_puts(out, "{\"data\":[{\"type\":\"model\",\"id\":\"claude-sim\",\"display_name\":\"Claude Sim\","
-		                 "\"created_at\":\"2025-01-01T00:00:00Z\"}],\"has_more\":false,\"first_id\":\"claude-sim\","
+		strbuf_puts(out, "{\"data\":[{\"type\":\"model\",\"id\":\"claude-sim\","
+		                 "\"display_name\":\"Claude Sim\",\"created_at\":\"2025-01-01T00:00:00Z\"}],"
+		                 "\"has_more\":false,"
+		                 "\"first_id\":\"claude-sim\","
 		                 "\"last_id\":\"claude-sim\"}");
 		return;
 	}
 	strbuf_puts(out, "{\"object\":\"list\",\"data\":[");
 	for (size_t i = 0; i < HALE_COUNT(openai); i++)
-		strbuf_printf(out, "%s{\"id\":\"%s\",\"object\":\"model\",\"created\":1700000000,\"owned_by\":\"llmsim\"}",
-		              i ? "," : "", openai[i]);
+		strbuf_printf(
+		    out,
+		    "%s{\"id\":\"%s\",\"object\":\"model\",\"created\":1700000000,\"owned_by\":\"llmsim\"}",
+		    i ? "," : "", openai[i]);
 	strbuf_puts(out, "]}");
 }
 
@@ -217,8 +233,9 @@ llmsim_reply_check(const struct llmsim_request *r, const char **param)
 {
 	*param = NULL;
 	if (!r->valid)
-		return "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP "
-		       "library correctly. The API expects a JSON payload, but what was sent was not valid JSON.)";
+		return "We could not parse the JSON body of your request. (HINT: This likely means you "
+		       "aren't using your HTTP library correctly. The API expects a JSON payload, but what "
+		       "was sent was not valid JSON.)";
 	if (r->api == LLMSIM_ANTHROPIC) {
 		if (!r->version.p)
 			return "anthropic-version: header is required";
@@ -254,18 +271,21 @@ llmsim_reply_fault(const struct llmsim_request *r, const struct llmsim_fault *f,
 	if (f->body) {
 		strbuf_puts(body, f->body);
 	} else if (f->require_completion_tokens) {
-		llmsim_reply_error(rep, (int)rep->status,
-		                   "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
-		                   "'max_completion_tokens' instead.",
-		                   "max_tokens", "unsupported_parameter", body);
+		llmsim_reply_error(
+		    rep, (int)rep->status,
+		    "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+		    "'max_completion_tokens' instead.",
+		    "max_tokens", "unsupported_parameter", body);
 	} else if (f->min_tokens) {
 		const char *param = r->max_completion_tokens >= 0 ? "max_completion_tokens" : "max_tokens";
 		char text[160];
 
-		snprintf(text, sizeof(text),
-		         "Invalid '%s': integer below minimum value. Expected a value >= %lld, but got %lld instead.", param,
-		         (long long)f->min_tokens,
-		         (long long)(r->max_completion_tokens >= 0 ? r->max_completion_tokens : r->max_tokens));
+		snprintf(
+		    text, sizeof(text),
+		    "Invalid '%s': integer below minimum value. Expected a value >= %lld, but got %lld "
+		    "instead.",
+		    param, (long long)f->min_tokens,
+		    (long long)(r->max_completion_tokens >= 0 ? r->max_completion_tokens : r->max_tokens));
 		llmsim_reply_error(rep, (int)rep->status, text, param, "integer_below_min_value", body);
 	} else if (f->garbage) {
 		strbuf_add(body, garbage, sizeof(garbage) - 1);
@@ -297,8 +317,9 @@ llmsim_reply_size(const struct llmsim_request *r, const struct llmsim_fault *f, 
 	if (r->op == LLMSIM_EMBEDDING) {
 		rep->inputs = llmsim_reply_inputs(r->input);
 		rep->base64 = llmsim_span_is(r->encoding_format, "base64");
-		rep->dimensions = r->dimensions > 0 && r->dimensions <= LLMSIM_DIMENSIONS_MAX ? (unsigned)r->dimensions
-		                                                                             : LLMSIM_DIMENSIONS_DEFAULT;
+		rep->dimensions = r->dimensions > 0 && r->dimensions <= LLMSIM_DIMENSIONS_MAX
+		                      ? (unsigned)r->dimensions
+		                      : LLMSIM_DIMENSIONS_DEFAULT;
 	}
 }
 
@@ -328,7 +349,8 @@ llmsim_reply_make(const struct llmsim *s, const struct llmsim_request *r, const 
 		if (rep->api == LLMSIM_AZURE)
 			llmsim_reply_error(rep, 404, "Resource not found", NULL, NULL, body);
 		else
-			llmsim_reply_error(rep, 404, "Unknown request URL. Please check the URL for typos.", NULL, "unknown_url", body);
+			llmsim_reply_error(rep, 404, "Unknown request URL. Please check the URL for typos.",
+			                   NULL, "unknown_url", body);
 	} else if (!llmsim_span_is(r->method, r->op == LLMSIM_MODELS ? "GET" : "POST")) {
 		rep->status = 405;
 		llmsim_reply_error(rep, 405, NULL, NULL, NULL, body);
@@ -354,18 +376,21 @@ llmsim_reply_head(const struct llmsim_reply *rep, const struct llmsim_fault *f, 
 {
 	const char *type = rep->sse ? "text/event-stream; charset=utf-8" : "application/json";
 
-	llmsim_text(out, "HTTP/1.1 %u %s\r\ncontent-type: %s\r\n", rep->status, llmsim_http_reason((int)rep->status),
-	              f && f->content_type ? f->content_type : type);
+	llmsim_text(out, "HTTP/1.1 %u %s\r\ncontent-type: %s\r\n", rep->status,
+	            llmsim_http_reason((int)rep->status), f && f->content_type ? f->content_type : type);
 	if (rep->api == LLMSIM_ANTHROPIC)
 		llmsim_text(out,
-		              "request-id: req_%i\r\nanthropic-ratelimit-requests-limit: 1000\r\n"
-		              "anthropic-ratelimit-requests-remaining: 999\r\nanthropic-organization-id: org-llmsim\r\n",
-		              rep->serial);
+		            "request-id: req_%i\r\nanthropic-ratelimit-requests-limit: 1000\r\n"
+		            "anthropic-ratelimit-requests-remaining: 999\r\n"
+		            "anthropic-organization-id: org-llmsim\r\n",
+		            rep->serial);
 	else
 		llmsim_text(out,
-		              "%s: req_%i\r\nx-ratelimit-remaining-requests: 999\r\nx-ratelimit-remaining-tokens: 99999\r\n%s",
-		              rep->api == LLMSIM_AZURE ? "apim-request-id" : "x-request-id", rep->serial,
-		              rep->api == LLMSIM_AZURE ? "x-ms-region: East US\r\n" : "openai-processing-ms: 1\r\n");
+		            "%s: req_%i\r\nx-ratelimit-remaining-requests: 999\r\n"
+		            "x-ratelimit-remaining-tokens: 99999\r\n%s",
+		            rep->api == LLMSIM_AZURE ? "apim-request-id" : "x-request-id", rep->serial,
+		            rep->api == LLMSIM_AZURE ? "x-ms-region: East US\r\n"
+		                                     : "openai-processing-ms: 1\r\n");
 	if (!f)
 		return;
 	if (f->retry_after)

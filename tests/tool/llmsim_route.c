@@ -42,7 +42,8 @@ llmsim_route(struct llmsim_request *r)
 		r->api = LLMSIM_AZURE;
 		slash = memchr(rest.p, '/', rest.len);
 		r->op = LLMSIM_UNKNOWN;
-		if (!slash || slash == rest.p || !r->query.p || !memmem(r->query.p, r->query.len, "api-version=", 12))
+		if (!slash || slash == rest.p || !r->query.p ||
+		    !memmem(r->query.p, r->query.len, "api-version=", 12))
 			return;
 		r->deployment = (struct llmsim_span){rest.p, (size_t)(slash - rest.p)};
 		r->op = llmsim_route_op((struct llmsim_span){slash, rest.len - r->deployment.len});

@@ -1,8 +1,8 @@
 /* Finds the few top-level members of a JSON body that the simulator looks at, without building a tree.
  *
- * Quick rather than complete: nesting and strings must balance and the whole must be one object, but numbers and
- * words inside values are not checked. The simulator is not the judge of JSON, and it must not be the slowest part of a
- * benchmark: long strings are crossed with memchr.
+ * Quick rather than complete: nesting and strings must balance and the whole must be one object, but numbers
+ * and words inside values are not checked. The simulator is not the judge of JSON, and it must not be the
+ * slowest part of a benchmark: long strings are crossed with memchr.
  */
 #include "hale/hale.h"
 
@@ -103,7 +103,8 @@ llmsim_scan_member(struct llmsim_request *r, struct llmsim_span name, struct llm
 		r->stream = llmsim_span_is(v, "true");
 	else if (llmsim_span_is(name, "stream_options"))
 		/* its only member that matters; other spellings of true do not exist in JSON */
-		r->include_usage = memmem(v.p, v.len, "\"include_usage\"", 15) && memmem(v.p, v.len, "true", 4);
+		r->include_usage =
+		    memmem(v.p, v.len, "\"include_usage\"", 15) && memmem(v.p, v.len, "true", 4);
 	else if (llmsim_span_is(name, "messages"))
 		r->messages = v;
 	else if (llmsim_span_is(name, "input"))

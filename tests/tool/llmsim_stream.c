@@ -1,7 +1,8 @@
 /* Streams as numbered events, made when they are due, so that a long stream costs no memory.
  *
  * OpenAI:    role, text..., finish, [usage], [DONE]     (Azure: prompt_filter_results first)
- * Anthropic: message_start, content_block_start, ping, text..., content_block_stop, message_delta, message_stop
+ * Anthropic: message_start, content_block_start, ping, text..., content_block_stop, message_delta,
+ * message_stop
  */
 #include "hale/hale.h"
 
@@ -29,10 +30,10 @@ llmsim_stream_begin(struct llmsim_reply *rep)
 	strbuf_clear(&rep->prefix);
 	if (rep->api == LLMSIM_ANTHROPIC)
 		return;
-	llmsim_text(&rep->prefix, "data: {\"id\":\"%s-%i\",\"object\":\"%s\",\"created\":%u,\"model\":\"%s\",",
-	              rep->op == LLMSIM_CHAT ? "chatcmpl" : "cmpl", rep->serial,
-	              rep->op == LLMSIM_CHAT ? "chat.completion.chunk" : "text_completion", rep->created,
-	              rep->model);
+	llmsim_text(
+	    &rep->prefix, "data: {\"id\":\"%s-%i\",\"object\":\"%s\",\"created\":%u,\"model\":\"%s\",",
+	    rep->op == LLMSIM_CHAT ? "chatcmpl" : "cmpl", rep->serial,
+	    rep->op == LLMSIM_CHAT ? "chat.completion.chunk" : "text_completion", rep->created, rep->model);
 	strbuf_puts(&rep->prefix, "\"system_fingerprint\":\"fp_llmsim\",");
 	if (rep->include_usage)
 		strbuf_puts(&rep->prefix, "\"usage\":null,");
@@ -50,35 +51,42 @@ static void
 llmsim_stream_anthropic(const struct llmsim_reply *rep, unsigned n, struct strbuf *out)
 {
 	if (n == 0)
-		llmsim_text(out,
-		              "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_%i\",\"type\":"
-		              "\"message\",\"role\":\"assistant\",\"model\":\"%s\",\"content\":[],\"stop_reason\":null,"
-		              "\"stop_sequence\":null,\"usage\":{\"input_tokens\":%u,\"cache_creation_input_tokens\":0,"
-		              "\"cache_read_input_tokens\":0,\"output_tokens\":1}}}\n\n",
-		              rep->serial, rep->model, rep->prompt_tokens);
+		llmsim_text(
+		    out,
+		    "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{"
+		    "\"id\":\"msg_%i\",\"type\":\"message\",\"role\":\"assistant\","
+		    "\"model\":\"%s\",\"content\":[],\"stop_reason\":null,"
+		    "\"stop_sequence\":null,\"usage\":{\"input_tokens\":%u,\"cache_creation_input_tokens\":0,"
+		    "\"cache_read_input_tokens\":0,\"output_tokens\":1}}}\n\n",
+		    rep->serial, rep->model, rep->prompt_tokens);
 	else if (n == 1)
-		strbuf_puts(out, "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,"
-		                 "\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n");
+		strbuf_puts(out,
+		            "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,"
+		            "\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n");
 	else if (n == 2)
 		strbuf_puts(out, "event: ping\ndata: {\"type\":\"ping\"}\n\n");
 	else if (n < 3 + rep->tokens) {
-		strbuf_puts(out, "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{"
+		strbuf_puts(out, "event: content_block_delta\ndata: "
+		                 "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{"
 		                 "\"type\":\"text_delta\",\"text\":\"");
 		llmsim_text_fill(n - 3, 1, rep->chunk_bytes, out);
 		strbuf_puts(out, "\"}}\n\n");
 	} else if (n == 3 + rep->tokens)
-		strbuf_puts(out, "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n");
+		strbuf_puts(out, "event: content_block_stop\ndata: "
+		                 "{\"type\":\"content_block_stop\",\"index\":0}\n\n");
 	else if (n == 4 + rep->tokens)
 		llmsim_text(out,
-		              "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"%s\","
-		              "\"stop_sequence\":null},\"usage\":{\"output_tokens\":%u}}\n\n",
-		              llmsim_stream_finish(rep), rep->tokens);
+		            "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{"
+		            "\"stop_reason\":\"%s\","
+		            "\"stop_sequence\":null},\"usage\":{\"output_tokens\":%u}}\n\n",
+		            llmsim_stream_finish(rep), rep->tokens);
 	else
 		strbuf_puts(out, "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
 }
 
 static void
-llmsim_stream_choice(const struct llmsim_reply *rep, const char *before, const char *after, struct strbuf *out)
+llmsim_stream_choice(const struct llmsim_reply *rep, const char *before, const char *after,
+                     struct strbuf *out)
 {
 	strbuf_add(out, rep->prefix.data, rep->prefix.len);
 	strbuf_puts(out, before);
@@ -107,16 +115,19 @@ llmsim_stream_event(const struct llmsim_reply *rep, unsigned n, struct strbuf *o
 	}
 	if (rep->api == LLMSIM_AZURE) {
 		if (n == 0) {
-			strbuf_puts(out, "data: {\"choices\":[],\"created\":0,\"id\":\"\",\"model\":\"\",\"object\":\"\","
-			                 "\"prompt_filter_results\":[{\"prompt_index\":0,\"content_filter_results\":{"
-			                 "\"hate\":{\"filtered\":false,\"severity\":\"safe\"}}}]}\n\n");
+			strbuf_puts(
+			    out,
+			    "data: {\"choices\":[],\"created\":0,\"id\":\"\",\"model\":\"\",\"object\":\"\","
+			    "\"prompt_filter_results\":[{\"prompt_index\":0,\"content_filter_results\":{"
+			    "\"hate\":{\"filtered\":false,\"severity\":\"safe\"}}}]}\n\n");
 			return;
 		}
 		n--;
 	}
 	if (chat && n == 0) {
 		llmsim_stream_choice(rep,
-		                     "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":"
+		                     "\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\","
+		                     "\"content\":\"\",\"refusal\":"
 		                     "null},\"logprobs\":null,\"finish_reason\":null}]}\n\n",
 		                     NULL, out);
 		return;
@@ -131,10 +142,11 @@ llmsim_stream_event(const struct llmsim_reply *rep, unsigned n, struct strbuf *o
 		strbuf_puts(out, chat ? "\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n"
 		                      : "\",\"logprobs\":null,\"finish_reason\":null}]}\n\n");
 	} else if (n == rep->tokens) {
-		llmsim_stream_choice(rep,
-		                     chat ? "\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\""
-		                          : "\"choices\":[{\"index\":0,\"text\":\"\",\"logprobs\":null,\"finish_reason\":\"",
-		                     llmsim_stream_finish(rep), out);
+		llmsim_stream_choice(
+		    rep,
+		    chat ? "\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\""
+		         : "\"choices\":[{\"index\":0,\"text\":\"\",\"logprobs\":null,\"finish_reason\":\"",
+		    llmsim_stream_finish(rep), out);
 		strbuf_puts(out, "\"}]}\n\n");
 	} else if (n == rep->tokens + 1 && rep->include_usage) {
 		llmsim_stream_usage(rep, out);
