@@ -372,7 +372,6 @@ starts_serves_and_ends(void **state)
 		assert_int_equal(r[i].descriptors, 6);
 	}
 	assert_int_equal(stop(&d), PROC_EXIT_ASKED);
-	assert_int_equal(dial(&d), -1);
 	assert_null(strstr(d.log, "ERROR"));
 	assert_null(strstr(d.log, "WARNING"));
 }
@@ -594,7 +593,6 @@ children_end_with_the_master(void **state)
 	start_ready(&d, "good");
 	kill(d.pid, SIGKILL);
 	assert_int_equal(wait_end(&d), 128 + SIGKILL); /* returns when the last holder of stderr is gone */
-	assert_int_equal(dial(&d), -1);
 }
 
 static void

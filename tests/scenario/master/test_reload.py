@@ -135,7 +135,8 @@ def test_nothing_grows(hale, sim):
     print(f"rss_kib={rss}..{rss_after} maps={maps}..{maps_after} fds={fds_after}")
     assert fds_after == fds
     assert maps_after <= maps + 2
-    assert rss_after <= rss + 1024
+    if "libasan" not in pathlib.Path(f"/proc/{daemon.pid}/maps").read_text():  # it keeps freed memory for a while
+        assert rss_after <= rss + 1024
 
 
 def test_health_survives(hale, sim):
