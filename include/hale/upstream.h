@@ -87,7 +87,7 @@ struct upstream_ops {
 	void (*end)(void *arg, const struct upstream_result *r);
 };
 
-/* One per process, made after the fork. Ends the process when libcurl cannot start. */
+/* One per process, made after the fork; SIGPIPE must be ignored (proc_child_init does). Ends the process when libcurl cannot start. */
 struct upstream *upstream_new(struct event_base *base, const struct upstream_limits *l);
 /* All calls must have ended or been cancelled. */
 void upstream_freep(struct upstream **u);

@@ -15,6 +15,7 @@
 #include "hale/clock.h"
 #include "upstream_curl.h"
 #include "upstream_direct.h"
+#include "upstream_http.h"
 
 const char *
 upstream_error_name(enum upstream_error e)
@@ -64,13 +65,19 @@ upstream_origin_len(const char *url)
 bool
 upstream_header_is_ours(const char *name)
 {
-	static const char *const ours[] = {"Host", "Content-Length", "Transfer-Encoding", "Connection", "Expect", "Upgrade",
-	                                   "Keep-Alive", "TE", "Trailer", "Proxy-Connection"};
-
-	for (unsigned i = 0; i < HALE_COUNT(ours); i++)
-		if (strcasecmp(name, ours[i]) == 0)
-			return true;
-	return false;
+	/* By first letter, because nearly every header of a request is none of them. */
+	switch (name[0] | 0x20) {
+	case 'c':
+		return strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Connection") == 0;
+	case 'e': return strcasecmp(name, "Expect") == 0;
+	case 'h': return strcasecmp(name, "Host") == 0;
+	case 'k': return strcasecmp(name, "Keep-Alive") == 0;
+	case 'p': return strcasecmp(name, "Proxy-Connection") == 0;
+	case 't':
+		return strcasecmp(name, "TE") == 0 || strcasecmp(name, "Trailer") == 0 || strcasecmp(name, "Transfer-Encoding") == 0;
+	case 'u': return strcasecmp(name, "Upgrade") == 0;
+	default: return false;
+	}
 }
 
 /* Printable, no blank, a host: what both transports can send without another look. */
@@ -91,14 +98,9 @@ upstream_url_is_valid(const char *url)
 static bool
 upstream_headers_are_valid(const struct http_header *h, unsigned n)
 {
-	static const char token[] = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-
-	for (unsigned i = 0; i < n; i++) {
-		size_t len = strlen(h[i].name);
-
-		if (len == 0 || strspn(h[i].name, token) != len || h[i].value[strcspn(h[i].value, "\r\n")] != '\0')
+	for (unsigned i = 0; i < n; i++)
+		if (!upstream_http_is_token(h[i].name) || h[i].value[strcspn(h[i].value, "\r\n")] != '\0')
 			return false;
-	}
 	return true;
 }
 

@@ -564,6 +564,9 @@ upstream_direct_conn_wr_cb(evutil_socket_t fd, short what, void *arg)
 		upstream_direct_conn_handshake(conn);
 	} else if (conn->call) {
 		upstream_direct_conn_send(conn);
+		/* TLS may have wanted to write before it can read. */
+		if (conn->ssl)
+			upstream_direct_conn_rd_cb(fd, EV_READ, conn);
 	} else {
 		upstream_direct_conn_watch_write(conn, false);
 	}
@@ -601,6 +604,7 @@ upstream_direct_conn_attempt(struct upstream_direct_conn *conn)
 	const unsigned n = conn->addresses.n, all = (1u << n) - 1;
 	struct upstream_direct_host *h = conn->host;
 
+	event_del(&conn->attempt);
 	while (conn->dead != all) {
 		unsigned ms, error;
 		struct timeval tv;

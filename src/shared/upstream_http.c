@@ -44,6 +44,16 @@ static const bool upstream_http_token[256] = {
 	['^'] = 1, ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['A' ... 'Z'] = 1, ['a' ... 'z'] = 1,
 };
 
+bool
+upstream_http_is_token(const char *name)
+{
+	const char *p = name;
+
+	while (upstream_http_token[(unsigned char)*p])
+		p++;
+	return p > name && *p == '\0';
+}
+
 /* No control bytes but TAB. */
 static bool
 upstream_http_text_ok(const char *s, const char *end)

@@ -50,6 +50,8 @@ struct upstream_http {
 	const char *text;
 };
 
+/* A field name (RFC 9110 token), not empty. */
+bool upstream_http_is_token(const char *name);
 /* Ready for one answer. */
 void upstream_http_start(struct upstream_http *p, bool to_head);
 /* Next event of data[0..len); *used bytes are consumed. Writes NULs into a complete head. */

@@ -81,6 +81,7 @@ upstream_tls_client(struct upstream_tls *t, bool insecure)
 	if (!ctx)
 		log_fatal(1, "upstream: no memory for a TLS context");
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
 	/* A record and its header with one read. */
 	SSL_CTX_set_read_ahead(ctx, 1);

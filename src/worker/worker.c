@@ -177,7 +177,8 @@ worker_init(struct worker *w, const struct heritage *h)
 	struct upstream_limits ul = {.connections_max = l->upstream_connections_max,
 	                             .host_connections_max = l->upstream_host_connections_max,
 	                             .idle_timeout_ms = l->upstream_idle_timeout_ms,
-	                             .shards = 1};
+	                             .shards = 1,
+	                             .direct = true};
 
 	*w = (struct worker){.heritage = h, .conf = h->conf, .table = h->table, .index = (unsigned)h->index};
 	if (getrandom(&w->random, sizeof(w->random), 0) != sizeof(w->random))
