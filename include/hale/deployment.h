@@ -41,6 +41,7 @@ struct deployment {
 	const char *api_version, *organization;
 	bool wildcard;          /* model contains '*' */
 	bool blocked;
+	bool insecure_tls;      /* litellm_params.ssl_verify: false */
 	double weight, rpm, tpm; /* 0: not set */
 	int32_t order;           /* INT32_MAX: not set */
 	uint32_t timeout_ms, stream_timeout_ms; /* 0: router's */

@@ -244,21 +244,13 @@ prober_check_unsent(const struct prober_check *c, enum health_reason reason, con
 	prober_check_text(out->error, sizeof(out->error), text);
 }
 
-static bool
-prober_check_insecure(const struct deployment *d)
-{
-	const struct conf_node *n = conf_get(d->params, "ssl_verify");
-
-	return n && n->kind == CONF_BOOL && !n->v.boolean;
-}
-
 /* Sends the form c->adapt. false: *failed says why it was not sent. */
 static bool
 prober_check_send(struct prober_check *c, struct prober_report *failed)
 {
 	struct upstream_request r = {
 		.endpoint = &c->request.endpoint,
-		.insecure_tls = prober_check_insecure(c->deployment),
+		.insecure_tls = c->deployment->insecure_tls,
 	};
 	struct http_header type = {.name = "Content-Type"};
 	uint64_t now_ns = clock_mono_ns();

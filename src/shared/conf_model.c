@@ -225,6 +225,7 @@ conf_model_entry(struct conf_model *m, const struct conf_node *entry)
 {
 	unsigned errors = m->build->errs->nerror;
 	struct deployment d = m->template;
+	const struct conf_node *ssl;
 
 	if (entry->kind != CONF_MAP) {
 		conf_check_error(m->build, entry, "%s where an entry of model_list (a map) is expected", conf_check_kind(entry));
@@ -238,6 +239,8 @@ conf_model_entry(struct conf_model *m, const struct conf_node *entry)
 	if (!conf_model_environment(m, &d) || !conf_model_provider(m, &d))
 		return;
 	d.wildcard = strchr(d.model, '*') != NULL;
+	ssl = conf_get(d.params, "ssl_verify");
+	d.insecure_tls = ssl && ssl->kind == CONF_BOOL && !ssl->v.boolean;
 	d.probe.mode_text = conf_get_string(d.info, "mode");
 	if (d.probe.timeout_ms == 0)
 		d.probe.timeout_ms = m->conf->health_env.timeout_ms;

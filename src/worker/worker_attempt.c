@@ -430,7 +430,8 @@ worker_attempt_start(struct proxy *p, const struct deployment *d, const char **w
 	static const struct http_header plain[] = {{"Content-Type", "application/json"}, {"Accept", "application/json"}};
 	static const struct http_header stream[] = {{"Content-Type", "application/json"}, {"Accept", "text/event-stream"}};
 	const char *model = worker_attempt_model(p, d);
-	struct upstream_request q = {.header = p->stream ? stream : plain, .nheader = 2};
+	struct upstream_request q = {.header = p->stream ? stream : plain, .nheader = 2,
+	                             .insecure_tls = d->insecure_tls};
 	struct attempt *a = &p->a;
 	enum upstream_error uerr;
 	int err = 0;

@@ -1,6 +1,7 @@
 """Relaying: what arrives at the upstream, what comes back, and which headers say how."""
 
 import json
+import subprocess
 
 import pytest
 
@@ -71,6 +72,20 @@ def test_azure(hale, sim):
     assert seen["headers"]["api-key"] == "az" and "authorization" not in seen["headers"]
 
 
+def test_anthropic_is_translated_both_ways(hale, sim):
+    gate = hale({"model_list": [deployment("c", sim, provider="anthropic", model="claude-sim", key="ant")]})
+    answer = gate.post("/v1/chat/completions", json={
+        "model": "c", "max_tokens": 50,
+        "messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}]})
+    assert answer.json()["choices"][0]["message"]["content"] == TEXT
+    assert answer.json()["object"] == "chat.completion" and answer.json()["usage"]["completion_tokens"] > 0
+    sent = sim.requests("ant")[-1]["body"]
+    assert sent["max_tokens"] == 50 and sent["system"]
+    assert sent["messages"] == [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]
+    stream = gate.chat("c", stream=True)
+    assert content(stream) == TEXT and events(stream)[-1] == "[DONE]"
+
+
 def test_model_by_deployment_id(hale, sim):
     gate = hale({"model_list": [deployment("g", sim, key="sk-a"), deployment("g", sim, key="sk-b")]})
     ids = [m["model_info"]["id"] for m in gate.get("/v1/model/info").json()["data"]]
@@ -126,3 +141,27 @@ def test_keys(hale, sim):
         assert gate.chat("g", headers=headers).status_code == 200
     assert sim.requests("sk-a")[-1]["headers"]["authorization"] == "Bearer sk-a"
     assert "sk-master" not in json.dumps(sim.requests()) and "sk-master" not in gate.log
+
+
+@pytest.fixture
+def tls(make_sim, tmp_path):
+    """A simulator behind TLS with a certificate of its own for 127.0.0.1: (sim, path of the certificate)."""
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=127.0.0.1",
+                    "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    return make_sim("--tls-cert", str(cert), "--tls-key", str(key)), cert
+
+
+def test_tls_is_verified_by_default(hale, tls):
+    sim, cert = tls
+    config = {"model_list": [deployment("g", sim), deployment("lax", sim, ssl_verify=False)],
+              "litellm_settings": {"num_retries": 0}}
+    gate = hale(config)
+    refused = gate.chat("g")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (502, "upstream_connect_error")
+    assert sim.count("sk-a") == 0
+    assert gate.chat("lax").status_code == 200
+    trusting = hale(config, env={"SSL_CERT_FILE": str(cert)})
+    for stream in (False, True):
+        assert trusting.chat("g", stream=stream).status_code == 200
