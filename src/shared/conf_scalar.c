@@ -119,44 +119,65 @@ conf_scalar_yaml_int(const char *text, int64_t *out)
 		return false;
 	errno = 0;
 	v = strtoull(digits, NULL, base);
-	if (errno || v > (unsigned long long)INT64_MAX)
+	if (errno || v > (unsigned long long)INT64_MAX + negative)
 		return false;
-	*out = negative ? -(int64_t)v : (int64_t)v;
+	*out = negative ? (int64_t)(0 - v) : (int64_t)v;
 	return true;
 }
 
-/* [-+]?digits.digits?(e[-+]digits)? with '_' among digits; the point is required and so is the exponent's sign. */
+/* [-+]?digits.digits?(e[-+]digits)? or .digits(...)?, with '_' among digits: the point and the exponent's sign are
+ * required, a sign needs a digit after it. */
 static bool
 conf_scalar_float_form(const char *s, char *out, size_t size)
 {
 	size_t n = 0;
-	bool point = false, digit = false;
+	bool point = false;
 
 	if (*s == '-' || *s == '+')
 		out[n++] = *s++;
+	if (!isdigit((unsigned char)s[0]) && (n || s[0] != '.' || !isdigit((unsigned char)s[1])))
+		return false;
 	for (; *s && n + 1 < size; s++) {
-		if (*s == '_' && (digit || point))
+		if (*s == '_')
 			continue;
 		if (*s == '.' && !point)
 			point = true;
-		else if (isdigit((unsigned char)*s))
-			digit = true;
-		else
+		else if (!isdigit((unsigned char)*s))
 			break;
 		out[n++] = *s;
 	}
-	if (!point || !digit)
+	if (!point)
 		return false;
-	if ((*s == 'e' || *s == 'E') && (s[1] == '-' || s[1] == '+') && isdigit((unsigned char)s[2])) {
+	if ((*s == 'e' || *s == 'E') && (s[1] == '-' || s[1] == '+') && isdigit((unsigned char)s[2]) && n + 3 < size) {
 		out[n++] = 'e';
-		for (s++; (*s == '-' || *s == '+' || isdigit((unsigned char)*s)) && n + 1 < size; s++) {
-			if (!isdigit((unsigned char)*s) && out[n - 1] != 'e')
-				return false;
+		out[n++] = s[1];
+		for (s += 2; isdigit((unsigned char)*s) && n + 1 < size; s++)
 			out[n++] = *s;
-		}
 	}
 	out[n] = '\0';
 	return *s == '\0';
+}
+
+/* "1:30.5" is 90.5: base 60, the last part with a point and without an exponent. */
+static bool
+conf_scalar_sexagesimal_float(const char *text, double *out)
+{
+	const char *s = text + (*text == '-' || *text == '+'), *last = strrchr(s, ':'), *point = strchr(s, '.');
+	char head[CONF_SCALAR_DIGITS_MAX], tail[CONF_SCALAR_DIGITS_MAX];
+	int64_t whole;
+	double x;
+
+	if (last == NULL || point == NULL || point < last + 2 || point > last + 3 || last - s >= CONF_SCALAR_DIGITS_MAX - 3)
+		return false;
+	snprintf(head, sizeof(head), "%.*s:0", (int)(last - s), s); /* :0 makes one part a valid number too */
+	if (!isdigit((unsigned char)last[1]) || strpbrk(last, "eE") || !conf_scalar_sexagesimal(head, &whole) ||
+	    !conf_scalar_float_form(last + 1, tail, sizeof(tail)))
+		return false;
+	x = strtod(tail, NULL);
+	*out = (double)whole + x;
+	if (*text == '-')
+		*out = -*out;
+	return x < 60;
 }
 
 static bool
@@ -175,6 +196,8 @@ conf_scalar_yaml_float(const char *text, double *out)
 		*out = NAN;
 		return true;
 	}
+	if (strchr(text, ':'))
+		return conf_scalar_sexagesimal_float(text, out);
 	if (!conf_scalar_float_form(text, plain, sizeof(plain)))
 		return false;
 	*out = strtod(plain, NULL);

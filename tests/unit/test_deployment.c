@@ -59,6 +59,14 @@ test_id_numbers(void **state)
 }
 
 static void
+test_id_odd_numbers(void **state)
+{
+	(void)state;
+	test_id_of("grp", "{model: openai/a, a: 1:30.5, b: ._5, c: -.5, d: -9223372036854775808, e: 5., f: 1.e+3, g: 1_}",
+	           "24118c41970508b31d4b0c6d1e9477b66e41b8135ee644d48efb8d6ba593ffb8");
+}
+
+static void
 test_id_nested(void **state)
 {
 	(void)state;
@@ -182,6 +190,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_id_vector),
 		cmocka_unit_test(test_id_numbers),
+		cmocka_unit_test(test_id_odd_numbers),
 		cmocka_unit_test(test_id_nested),
 		cmocka_unit_test(test_id_floats),
 		cmocka_unit_test(test_id_text),
