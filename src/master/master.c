@@ -103,7 +103,7 @@ master_raise_limits(void)
 		log_warn("cannot raise the limit of open files: %s", strerror(errno));
 }
 
-/* The path must mean the same file at every reload. No realpath(): what a symbolic link points to may change. */
+/* The path must mean the same file at every reload. No realpath(): a symbolic link may get another target. */
 static char *
 master_absolute(const char *path)
 {
@@ -130,7 +130,7 @@ master_worker_count(unsigned asked)
 	return n < 1 ? 1 : n > MASTER_WORKERS_MAX ? MASTER_WORKERS_MAX : (unsigned)n;
 }
 
-/* Sockets from systemd or our own; 0 only when we may listen there. Nothing is accepted before that is clear. */
+/* Sockets from systemd or our own; 0 only when we may listen there. Nothing is accepted before. */
 static int
 master_open_sockets(struct master *m, bool have_key)
 {
@@ -139,7 +139,8 @@ master_open_sockets(struct master *m, bool have_key)
 
 	m->host = inherited ? "systemd" : o->host ? o->host : have_key ? "0.0.0.0" : "127.0.0.1";
 	if (inherited)
-		rc = master_listen_inherit(&m->listen, MASTER_LISTEN_FIRST_FD, (unsigned)inherited, m->nworker);
+		rc = master_listen_inherit(&m->listen, MASTER_LISTEN_FIRST_FD, (unsigned)inherited,
+		                           m->nworker);
 	else
 		rc = master_listen_open(&m->listen, m->host, o->port, m->nworker);
 	if (rc == 0)
@@ -184,15 +185,22 @@ master_boot(struct master *m)
 static void
 master_announce(struct master *m, uint64_t begun_ns)
 {
+	m->state = MASTER_RUN;
+	htable_set_daemon_state(m->current->table, DAEMON_RUNNING);
+	master_ready(m, begun_ns);
+}
+
+void
+master_ready(struct master *m, uint64_t begun_ns)
+{
+	unsigned long long number = m->current->number, start_ms = (clock_mono_ns() - begun_ns) / NS_PER_MS;
 	char status[96];
 
-	m->state = MASTER_RUN;
 	m->current->phase = MASTER_SERVING;
-	htable_set_daemon_state(m->current->table, DAEMON_RUNNING);
-	log_info("ready generation=%llu workers=%u port=%u start_ms=%llu", (unsigned long long)m->current->number,
-	         m->nworker, m->listen.port, (unsigned long long)((clock_mono_ns() - begun_ns) / NS_PER_MS));
-	snprintf(status, sizeof(status), "generation %llu serves, %u workers, port %u",
-	         (unsigned long long)m->current->number, m->nworker, m->listen.port);
+	log_info("ready generation=%llu workers=%u port=%u start_ms=%llu", number, m->nworker, m->listen.port,
+	         start_ms);
+	snprintf(status, sizeof(status), "generation %llu serves, %u workers, port %u", number, m->nworker,
+	         m->listen.port);
 	sdnotify_ready(status);
 }
 
@@ -226,8 +234,8 @@ master_stop(struct master *m, int exit_code)
 	/* Readiness must say 503 before the first worker stops to accept. */
 	for (struct master_generation *g = m->newest; g; g = g->older)
 		htable_set_daemon_state(g->table, DAEMON_DRAINING);
-	/* Our copies go first: a connection that comes when the last worker has closed its own is refused, and does not
-	 * wait in a queue that nobody reads. */
+	/* Our copies go first: a connection that comes when the last worker has closed its own is refused,
+	 * and does not wait in a queue that nobody reads. */
 	master_listen_release(&m->listen);
 	for (struct master_generation *g = m->newest; g; g = g->older)
 		master_generation_leave(g);
@@ -260,7 +268,8 @@ master_wait(struct master *m)
 		}
 	if (at_ns != UINT64_MAX) {
 		left_ns = at_ns > now_ns ? at_ns - now_ns : 0;
-		ts = (struct timespec){.tv_sec = (time_t)(left_ns / NS_PER_SEC), .tv_nsec = (long)(left_ns % NS_PER_SEC)};
+		ts = (struct timespec){.tv_sec = (time_t)(left_ns / NS_PER_SEC),
+		                       .tv_nsec = (long)(left_ns % NS_PER_SEC)};
 		timeout = &ts;
 	}
 	if (ppoll(m->poll, n, timeout, NULL) == -1) {

@@ -77,6 +77,8 @@ struct master {
 };
 
 /* master.c */
+/* The current generation serves: says so in the log and to systemd. begun_ns: when its start began. */
+void master_ready(struct master *m, uint64_t begun_ns);
 /* Begins the end: DRAINING is published, all children are told to drain, the loop ends when they are gone. */
 void master_stop(struct master *m, int exit_code);
 
@@ -98,8 +100,8 @@ void master_child_timers(struct master *m, uint64_t now_ns);
 uint64_t master_child_deadline(const struct master *m);
 
 /* master_generation.c */
-/* Takes conf, also on failure. Maps the segment (filled from m->current's), makes the round pairs. NULL after an
- * error line. */
+/* Takes conf, also on failure. Maps the segment (filled from m->current's), makes the round pairs. NULL after
+ * an error line. */
 struct master_generation *master_generation_new(struct master *m, struct conf *take_conf);
 /* Forks all children. 0, or HALE_ESYS after an error line. */
 int master_generation_start(struct master *m, struct master_generation *g) HALE_MUST_USE;

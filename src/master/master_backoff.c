@@ -24,7 +24,9 @@ master_backoff(struct master_backoff *b, uint64_t now_ns, uint64_t life_ns)
 	if (life_ns >= MASTER_BACKOFF_MAX_S * NS_PER_SEC)
 		b->delay_s = 0;
 	delay_s = b->delay_s;
-	b->delay_s = delay_s == 0 ? 1 : delay_s * 2 > MASTER_BACKOFF_MAX_S ? MASTER_BACKOFF_MAX_S : delay_s * 2;
+	b->delay_s = delay_s == 0 ? 1 : delay_s * 2;
+	if (b->delay_s > MASTER_BACKOFF_MAX_S)
+		b->delay_s = MASTER_BACKOFF_MAX_S;
 
 	b->crash_ns[b->crashes % MASTER_BACKOFF_CRASHES] = now_ns;
 	b->crashes++;

@@ -16,8 +16,8 @@ struct master_backoff {
 	uint32_t delay_s;                          /* of the next crash */
 };
 
-/* Records a crash at now_ns after life_ns of life. Returns the delay in ns before the next start (0, 1, 2, 4 ... 60
- * s; back to 0 after 60 s of life), or MASTER_BACKOFF_GIVE_UP. */
+/* Records a crash at now_ns after life_ns of life. Returns the delay in ns before the next start (0, 1, 2, 4
+ * ... 60 s; back to 0 after 60 s of life), or MASTER_BACKOFF_GIVE_UP. */
 uint64_t master_backoff(struct master_backoff *b, uint64_t now_ns, uint64_t life_ns);
 
 /* What the end of a child means. */

@@ -114,7 +114,7 @@ master_child_run(struct master *m, struct master_generation *g, unsigned index, 
 	master_child_close_others(keep, n);
 	free(keep);
 	master_generation_forget_others(m, g);
-	/* Ctrl-C and the like reach the terminal's whole process group; the master alone decides what they mean. */
+	/* Ctrl-C reaches the terminal's whole process group; the master alone decides what it means. */
 	setpgid(0, 0);
 	unsetenv("NOTIFY_SOCKET"); /* only the master speaks for the service */
 	_exit((prober ? m->options->prober_main : m->options->worker_main)(&h));
@@ -130,7 +130,8 @@ master_child_spawn(struct master *m, struct master_generation *g, unsigned index
 
 	HALE_ASSERT(c->pid == 0 && c->control_fd == -1);
 	if (ipc_pair(fd) != 0) {
-		log_error("%s: control pair: %s", master_child_name(g, index, name, sizeof(name)), strerror(errno));
+		log_error("%s: control pair: %s", master_child_name(g, index, name, sizeof(name)),
+		          strerror(errno));
 		return HALE_ESYS;
 	}
 	pid = fork();
@@ -227,15 +228,16 @@ master_child_obituary(const struct master_generation *g, unsigned index, int sta
 	if (WIFSIGNALED(status)) {
 		const char *word = sigabbrev_np(WTERMSIG(status));
 
-		snprintf(cause, sizeof(cause), "signal=%d (SIG%s) core=%s", WTERMSIG(status), word ? word : "?",
-		         WCOREDUMP(status) ? "yes" : "no");
+		snprintf(cause, sizeof(cause), "signal=%d (SIG%s) core=%s", WTERMSIG(status),
+		         word ? word : "?", WCOREDUMP(status) ? "yes" : "no");
 	} else {
 		snprintf(cause, sizeof(cause), "code=%d", WEXITSTATUS(status));
 	}
 	if (c->asked)
 		log = WIFEXITED(status) && WEXITSTATUS(status) == PROC_EXIT_ASKED ? log_debug : log_warn;
-	log("%s ended pid=%d generation=%llu uptime_s=%.3f %s", master_child_name(g, index, name, sizeof(name)), c->pid,
-	    (unsigned long long)g->number, uptime_s, cause);
+	master_child_name(g, index, name, sizeof(name));
+	log("%s ended pid=%d generation=%llu uptime_s=%.3f %s", name, c->pid, (unsigned long long)g->number,
+	    uptime_s, cause);
 }
 
 /* When the slot's next process starts, or that the service ends. */
@@ -248,7 +250,7 @@ master_child_replace(struct master *m, struct master_generation *g, unsigned ind
 
 	master_child_name(g, index, name, sizeof(name));
 	if (v == MASTER_VERDICT_CONFIG) {
-		log_error("%s cannot run with this configuration or these permissions: the service ends", name);
+		log_error("%s cannot run with this configuration or permissions: the service ends", name);
 		master_stop(m, PROC_EXIT_CONFIG);
 		return;
 	}
@@ -285,7 +287,8 @@ master_child_dead(struct master *m, struct master_generation *g, unsigned index,
 	if (g->phase == MASTER_LEAVING || v == MASTER_VERDICT_GONE)
 		return;
 	if (g == m->next) {
-		snprintf(why, sizeof(why), "its %s did not start", master_child_name(g, index, name, sizeof(name)));
+		snprintf(why, sizeof(why), "its %s did not start",
+		         master_child_name(g, index, name, sizeof(name)));
 		master_reload_abort(m, why);
 		return;
 	}

@@ -113,7 +113,8 @@ master_generation_is_empty(const struct master_generation *g)
 void
 master_generation_leave(struct master_generation *g)
 {
-	uint64_t kill_ns = clock_mono_ns() + (g->conf->limits.drain_timeout_ms + MASTER_DRAIN_GRACE_MS) * NS_PER_MS;
+	uint64_t kill_ns =
+		clock_mono_ns() + (g->conf->limits.drain_timeout_ms + MASTER_DRAIN_GRACE_MS) * NS_PER_MS;
 
 	g->phase = MASTER_LEAVING;
 	for (unsigned i = 0; i < g->nchild; i++)

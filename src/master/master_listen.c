@@ -32,7 +32,8 @@
 #include "hale/log.h"
 #include "hale/proc.h"
 
-#define MASTER_LISTEN_TRIES 8 /* with port 0 and several addresses: other ports, when one is taken on one address */
+/* With port 0 and several addresses: other ports, when the chosen one is taken on the next address. */
+#define MASTER_LISTEN_TRIES 8
 
 struct master_addr {
 	union {
@@ -83,7 +84,8 @@ master_listen_set_port(struct master_addr *a, uint16_t port)
 static void
 master_listen_text(const struct master_addr *a, char *buf, size_t size)
 {
-	if (a->sa.sa_family == AF_UNIX || getnameinfo(&a->sa, a->len, buf, (socklen_t)size, NULL, 0, NI_NUMERICHOST) != 0)
+	if (a->sa.sa_family == AF_UNIX ||
+	    getnameinfo(&a->sa, a->len, buf, (socklen_t)size, NULL, 0, NI_NUMERICHOST) != 0)
 		snprintf(buf, size, "%s", a->sa.sa_family == AF_UNIX ? "unix" : "?");
 }
 
@@ -103,7 +105,8 @@ master_listen_bind(const struct master_addr *a, bool first, bool v6only)
 
 	if (fd == -1)
 		return -1;
-	if (master_listen_on(fd, SOL_SOCKET, SO_REUSEADDR) == -1 || master_listen_on(fd, IPPROTO_TCP, TCP_NODELAY) == -1)
+	if (master_listen_on(fd, SOL_SOCKET, SO_REUSEADDR) == -1 ||
+	    master_listen_on(fd, IPPROTO_TCP, TCP_NODELAY) == -1)
 		goto fail;
 	if (a->sa.sa_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6, sizeof(v6)) == -1)
 		goto fail;
@@ -184,7 +187,8 @@ master_listen_alloc(struct master_listen *l, unsigned nslot, unsigned nper)
 static unsigned
 master_listen_resolve(const char *host, uint16_t port, struct master_addr out[MASTER_LISTEN_MAX])
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *list = NULL;
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+	struct addrinfo *list = NULL;
 	char service[8];
 	unsigned n = 0;
 	int rc;
@@ -221,14 +225,16 @@ master_listen_explain(const struct master_addr *a, const char *host, uint16_t po
 
 	master_listen_text(a, text, sizeof(text));
 	if (why == EADDRINUSE)
-		log_error("cannot listen on host=%s port=%u: address in use; stop the other program or choose another "
-		          "--port", text, port);
+		log_error("cannot listen on host=%s port=%u: address in use; stop the other program or "
+		          "choose another --port",
+		          text, port);
 	else if (why == EACCES)
 		log_error("cannot listen on host=%s port=%u: permission denied; ports below 1024 need "
 		          "CAP_NET_BIND_SERVICE or a systemd socket unit", text, port);
 	else if (why == EADDRNOTAVAIL)
-		log_error("cannot listen on host=%s (%s) port=%u: no interface of this machine has that address", host,
-		          text, port);
+		log_error("cannot listen on host=%s (%s) port=%u: no interface of this machine has "
+		          "that address",
+		          host, text, port);
 	else
 		log_error("cannot listen on host=%s port=%u: %s", text, port, strerror(why));
 }
@@ -282,7 +288,9 @@ master_listen_check(int fd, struct master_addr *a)
 		return false;
 	}
 	if (type != SOCK_STREAM || !listening) {
-		log_error("socket %d from systemd is no listening stream socket; use ListenStream= and Accept=no", fd);
+		log_error("socket %d from systemd is no listening stream socket; use "
+		          "ListenStream= and Accept=no",
+		          fd);
 		return false;
 	}
 	if (proc_fd_setup(fd) != 0) {
@@ -322,7 +330,8 @@ master_listen_inherit(struct master_listen *l, int first_fd, unsigned nfd, unsig
 
 	*l = (struct master_listen){0};
 	if (!set && nfd > MASTER_LISTEN_MAX) {
-		log_error("systemd passed %u sockets; at most %u can be shared by all workers", nfd, MASTER_LISTEN_MAX);
+		log_error("systemd passed %u sockets; at most %u can be shared by all workers", nfd,
+		          MASTER_LISTEN_MAX);
 		return HALE_ECONF;
 	}
 	master_listen_alloc(l, nslot, set ? 1 : nfd);
@@ -351,8 +360,8 @@ master_listen_slot(const struct master_listen *l, unsigned slot)
 	return l->fd + (size_t)slot * l->nper;
 }
 
-/* A classic BPF program: one of the given sockets at random. The kernel numbers the sockets of a group in the order in
- * which they joined, which is the order of slots. */
+/* A classic BPF program: one of the given sockets at random. The kernel numbers the sockets of a group in the
+ * order in which they joined, which is the order of slots. */
 static int
 master_listen_attach(int fd, const unsigned *slot, unsigned n)
 {
@@ -361,7 +370,8 @@ master_listen_attach(int fd, const unsigned *slot, unsigned n)
 	unsigned at = 0;
 	int rc;
 
-	code[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM));
+	code[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+	                                          (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM));
 	code[at++] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, n);
 	for (unsigned i = 0; i < n; i++) {
 		if (i + 1 < n)
@@ -418,8 +428,9 @@ master_listen_permitted(bool loopback, bool have_key, bool insecure, const char 
 {
 	if (loopback || have_key || insecure)
 		return 0;
-	log_error("general_settings.master_key is not set, and everybody who reaches %s could use and see every "
-	          "deployment: set master_key (or LITELLM_MASTER_KEY), or listen with --host 127.0.0.1, or accept "
-	          "this with --insecure", where);
+	log_error("general_settings.master_key is not set, and everybody who reaches %s could use and see "
+	          "every deployment: set master_key (or LITELLM_MASTER_KEY), or listen with --host 127.0.0.1, "
+	          "or accept this with --insecure",
+	          where);
 	return HALE_ECONF;
 }

@@ -82,8 +82,8 @@ master_reload_begin(struct master *m)
 		master_reload_failed(m, "configuration refused");
 		return;
 	}
-	if (master_listen_permitted(m->listen.loopback, c->general.master_key != NULL, m->options->insecure, m->host) !=
-	    0) {
+	if (master_listen_permitted(m->listen.loopback, c->general.master_key != NULL, m->options->insecure,
+	                            m->host) != 0) {
 		conf_freep(&c);
 		master_reload_failed(m, "the new configuration has no master_key");
 		return;
@@ -104,19 +104,13 @@ master_reload_begin(struct master *m)
 void
 master_reload_finish(struct master *m)
 {
-	struct master_generation *old = m->current, *g = m->next;
-	char status[96];
+	struct master_generation *old = m->current;
 
-	m->current = g;
+	m->current = m->next;
 	m->next = NULL;
 	m->state = MASTER_RUN;
-	g->phase = MASTER_SERVING;
 	master_generation_leave(old);
-	log_info("ready generation=%llu workers=%u port=%u start_ms=%llu", (unsigned long long)g->number, m->nworker,
-	         m->listen.port, (unsigned long long)((clock_mono_ns() - g->begun_ns) / NS_PER_MS));
-	log_info("reload done, generation %llu serves, generation %llu drains", (unsigned long long)g->number,
-	         (unsigned long long)old->number);
-	snprintf(status, sizeof(status), "generation %llu serves, %u workers, port %u", (unsigned long long)g->number,
-	         m->nworker, m->listen.port);
-	sdnotify_ready(status);
+	master_ready(m, m->current->begun_ns);
+	log_info("reload done, generation %llu serves, generation %llu drains",
+	         (unsigned long long)m->current->number, (unsigned long long)old->number);
 }

@@ -123,7 +123,8 @@ sdnotify_env_number(const char *name, long max)
 int
 sdnotify_listen_fds(void)
 {
-	long pid = sdnotify_env_number("LISTEN_PID", INT32_MAX), n = sdnotify_env_number("LISTEN_FDS", SDNOTIFY_LISTEN_MAX);
+	long pid = sdnotify_env_number("LISTEN_PID", INT32_MAX),
+	     n = sdnotify_env_number("LISTEN_FDS", SDNOTIFY_LISTEN_MAX);
 
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");

@@ -1,8 +1,8 @@
 /* The supervisor with fake children: real processes, sockets, signals and segment, but a configuration of one
  * word, which says how the children of that generation behave.
  *
- * A worker answers each connection with "<slot> <generation> <pid> <own descriptors>\n" and closes it. Tests wait
- * for log lines or for the end of processes, never for time.
+ * A worker answers each connection with "<slot> <generation> <pid> <own descriptors>\n" and closes it. Tests
+ * wait for log lines or for the end of processes, never for time.
  */
 #include "hale/hale.h"
 
@@ -61,7 +61,10 @@ __wrap_conf_load(const char *path, struct conf **out, struct errlist *errs)
 	c->limits.drain_timeout_ms = 200;
 	if (strcmp(word, "patient") == 0)
 		c->limits.drain_timeout_ms = 600000;
-	c->limits.drain_announce_ms = strcmp(word, "announce") == 0 ? 600000 : strcmp(word, "brief") == 0 ? 10 : 0;
+	if (strcmp(word, "announce") == 0)
+		c->limits.drain_announce_ms = 600000;
+	if (strcmp(word, "brief") == 0)
+		c->limits.drain_announce_ms = 10;
 	c->general.master_key = strcmp(word, "open") == 0 ? NULL : "key";
 	*out = c;
 	return 0;
@@ -195,7 +198,7 @@ start(struct daemon *d, const char *word)
 	assert_int_not_equal(d->pid, -1);
 	if (d->pid == 0) {
 		const struct master_options o = {
-			.config = "config", /* relative: must mean the same file after the chdir below, at every reload */
+			.config = "config", /* relative: must mean the same file at every reload */
 			.host = "127.0.0.1",
 			.num_workers = WORKERS,
 			.debug = true,
@@ -368,7 +371,8 @@ starts_serves_and_ends(void **state)
 	ask_all(&d, r);
 	for (int i = 0; i < WORKERS; i++) {
 		assert_int_equal(r[i].generation, 1);
-		/* stdin, stdout, stderr, control, one listener, one round end: what heritage.h names and nothing else */
+		/* stdin, stdout, stderr, control, one listener, one round end: what heritage.h names and
+		 * nothing else */
 		assert_int_equal(r[i].descriptors, 6);
 	}
 	assert_int_equal(stop(&d), PROC_EXIT_ASKED);
@@ -538,7 +542,8 @@ old_generations_are_bounded(void **state)
 	}
 	kill(d.pid, SIGHUP);
 	wait_log(&d, "reload waits: 7 generations still drain");
-	/* Two requests: drain, then at once. The same signal again right away (timeout(1) does that) is no second one. */
+	/* Two requests: drain, then at once. The same signal again right away (timeout(1) does that) is no
+	 * second one. */
 	kill(d.pid, SIGTERM);
 	wait_log(&d, "draining exit_code=0");
 	kill(d.pid, SIGTERM);
@@ -623,7 +628,8 @@ tells_systemd(void **state)
 	(void)state;
 	snprintf(name, sizeof(name), "@hale-master-%d", (int)getpid());
 	memcpy(a.sun_path + 1, name + 1, strlen(name) - 1);
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))),
+	assert_int_equal(bind(fd, (struct sockaddr *)&a,
+	                      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))),
 	                 0);
 	setenv("NOTIFY_SOCKET", name, 1);
 	start_ready(&d, "good");

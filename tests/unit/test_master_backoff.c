@@ -49,7 +49,8 @@ the_tenth_crash_in_five_minutes_ends_it(void **state)
 	(void)state;
 	for (unsigned i = 0; i < MASTER_BACKOFF_CRASHES - 1; i++)
 		assert_int_not_equal(master_backoff(&b, (1000 + i) * S, 0), MASTER_BACKOFF_GIVE_UP);
-	assert_int_equal(master_backoff(&b, (1000 + MASTER_BACKOFF_WINDOW_S) * S - 1, 0), MASTER_BACKOFF_GIVE_UP);
+	assert_int_equal(master_backoff(&b, (1000 + MASTER_BACKOFF_WINDOW_S) * S - 1, 0),
+	                 MASTER_BACKOFF_GIVE_UP);
 }
 
 static void

@@ -26,7 +26,8 @@ manager_open(const char *name)
 	memcpy(a.sun_path, name, strlen(name));
 	if (name[0] == '@')
 		a.sun_path[0] = '\0';
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))),
+	assert_int_equal(bind(fd, (struct sockaddr *)&a,
+	                      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))),
 	                 0);
 	setenv("NOTIFY_SOCKET", name, 1);
 	return fd;
@@ -56,7 +57,8 @@ conversation(int fd)
 	sdnotify_reloading();
 	text = manager_read(fd);
 	assert_non_null(text);
-	assert_int_equal(sscanf(text, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=reloading%n", &usec, &end), 1);
+	assert_int_equal(sscanf(text, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=reloading%n", &usec, &end),
+	                 1);
 	assert_int_equal(end, (int)strlen(text));
 	assert_true(usec >= before && usec <= clock_mono_ns() / 1000);
 	sdnotify_status("reload failed, generation %d stays", 1);
