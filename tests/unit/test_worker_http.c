@@ -3,6 +3,7 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <sys/resource.h>
 
 /* --- requests that get one answer and lose the connection --- */
 
@@ -715,6 +716,73 @@ test_request_facts(void **state)
 	strbuf_release(&b);
 }
 
+/* A client of a dual-stack socket, once by each family. */
+static void
+test_peer_of_dual_stack(void **state)
+{
+	struct sockaddr_in6 sa = {.sin6_family = AF_INET6};
+	socklen_t len = sizeof(sa);
+	struct rig *g = *state;
+	struct peer p;
+	int off = 0, fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), c;
+
+	if (fd == -1) {
+		assert_int_equal(errno, EAFNOSUPPORT); /* a host without IPv6 has nothing to show */
+		skip();
+	}
+	assert_int_equal(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(listen(fd, 16), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	assert_int_equal(worker_http_listen(g->server, fd), 0);
+	g->port = ntohs(sa.sin6_port);
+	peer_open(&p, g);
+	peer_puts(&p, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+	RIG_WAIT(g, g->held);
+	assert_string_equal(http_req_peer(g->held), "127.0.0.1");
+	assert_true(http_req_peer_is_loopback(g->held));
+	http_reply(g->held, 200, NULL, "", 0);
+	g->held = NULL;
+	sa.sin6_addr = in6addr_loopback;
+	c = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (connect(c, (struct sockaddr *)&sa, sizeof(sa)) == 0) {
+		assert_int_equal(send(c, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n", 32, 0), 32);
+		RIG_WAIT(g, g->held);
+		assert_string_equal(http_req_peer(g->held), "::1");
+		assert_true(http_req_peer_is_loopback(g->held));
+		http_reply(g->held, 200, NULL, "", 0);
+	}
+	close(c);
+	peer_close(&p);
+	worker_http_freep(&g->server);
+	close(fd);
+}
+
+/* Without descriptors the listener rests instead of spinning, and wakes up by itself. */
+static void
+test_out_of_descriptors(void **state)
+{
+	struct rig *g = *state;
+	struct rlimit old, low;
+	struct peer p;
+	int probe;
+
+	peer_open(&p, g);
+	peer_puts(&p, "GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+	probe = dup(p.fd);
+	close(probe);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	low = old;
+	low.rlim_cur = (rlim_t)probe;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	for (int i = 0; i < 20; i++)
+		rig_pump(g);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(worker_http_connections(g->server), 0);
+	RIG_WAIT(g, peer_has(&p, "]"));
+	peer_close(&p);
+}
+
 static void
 test_take_over(void **state)
 {
@@ -875,6 +943,8 @@ main(void)
 		HTTP_TEST(test_abort_shows),
 		HTTP_TEST(test_answer_headers_are_clean),
 		HTTP_TEST(test_request_facts),
+		HTTP_TEST(test_peer_of_dual_stack),
+		HTTP_TEST(test_out_of_descriptors),
 		HTTP_TEST(test_take_over),
 		HTTP_TEST(test_drain),
 		HTTP_TEST(test_free_tells_holders),
