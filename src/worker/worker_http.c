@@ -1,15 +1,15 @@
 /* The HTTP server: sockets, connections as a set, and everything that evhttp is told.
  *
- * evhttp accepts, owns the connection objects, keeps them alive between requests and closes them. Its parser
- * is lenient (bare LF, folded headers, signs in chunk sizes, missing Host, one inactivity timer), it stops
- * listening to the client while a request runs, and its bufferevents cost two more system calls per request than
- * the work needs. So it never sees a byte that a client sent: once it has accepted a connection, its
- * bufferevent loses the descriptor (http_settle). worker_http_conn.c reads, checks and frames a whole request;
- * then evhttp gets a constant one of our own (HTTP_TOKEN) and so knows that a request runs. Answers are
- * written by worker_http_reply.c; evhttp hears of their end (http_engine_end) and prepares the next request.
+ * evhttp accepts and owns the connection objects, their addresses and their ends. It does not parse what clients
+ * send: its parser is lenient (bare LF, folded headers, signs in chunk sizes, missing Host, one inactivity timer),
+ * it stops listening to the client while a request runs, and it costs more than the rest of a small request. So
+ * a connection is taken out of its hands as soon as it is accepted (http_settle): its bufferevent loses the
+ * descriptor and evhttp sees one request of our own (HTTP_TOKEN) that lasts as long as the connection, until
+ * evhttp_connection_free() ends both. Reading, checking and framing is worker_http_conn.c, answers are
+ * worker_http_reply.c.
  *
- * http_settle runs in the work event, which is queued before the new descriptor can be polled. A request that
- * evhttp would take by itself (never, by the above) is dropped: see http_gen_cb.
+ * http_settle runs in the work event, which is queued before the new descriptor can be polled: there is no
+ * moment in which evhttp could read. A request that it would take by itself all the same is dropped (http_gen_cb).
  *
  * Nothing is freed while a handler or callback may still hold it: ends are queued and done by http_work_cb.
  */
@@ -75,25 +75,66 @@ http_bev_cb(struct event_base *base, void *arg)
 	return r->bev;
 }
 
-/* evhttp is done with accepting r: from here on the descriptor is ours. */
+static void
+http_note_peer(struct http_req *r)
+{
+	const struct sockaddr *sa = evhttp_connection_get_addr(r->evcon);
+	const void *addr = NULL;
+	int family = sa->sa_family;
+
+	if (family == AF_INET) {
+		addr = &((const struct sockaddr_in *)(const void *)sa)->sin_addr;
+	} else if (family == AF_INET6) {
+		const struct in6_addr *a6 = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+
+		addr = a6;
+		if (IN6_IS_ADDR_V4MAPPED(a6)) {
+			addr = &a6->s6_addr[12];
+			family = AF_INET;
+		}
+	}
+	if (!addr || !inet_ntop(family, addr, r->peer, sizeof(r->peer)))
+		snprintf(r->peer, sizeof(r->peer), "unix");
+}
+
+/* Takes the descriptor of an accepted connection away from evhttp. false: evhttp gave the connection up half-way. */
+static bool
+http_detach(struct http_req *r)
+{
+	struct http_server *s = r->server;
+	bufferevent_data_cb read, write;
+	bufferevent_event_cb event;
+	void *arg;
+
+	bufferevent_getcb(r->bev, &read, &write, &event, &arg);
+	r->fd = bufferevent_getfd(r->bev);
+	if (read && r->fd != -1) {
+		bufferevent_setfd(r->bev, -1);
+		if (evbuffer_prepend(bufferevent_get_input(r->bev), HTTP_TOKEN, sizeof(HTTP_TOKEN) - 1) == 0) {
+			s->detaching = r;
+			read(r->bev, arg); /* evhttp's own: calls http_gen_cb */
+			s->detaching = NULL;
+		}
+		if (!r->evcon)
+			log_fatal(1, "out of memory");
+	}
+	bufferevent_decref(r->bev);
+	r->bev = NULL;
+	return r->evcon != NULL;
+}
+
 static void
 http_settle(struct http_req *r)
 {
 	struct http_server *s = r->server;
-	bufferevent_data_cb write;
 
-	bufferevent_getcb(r->bev, &r->ev_read, &write, &r->ev_event, &r->ev_arg);
-	r->fd = bufferevent_getfd(r->bev);
-	if (r->ev_read && r->fd != -1)
-		bufferevent_setfd(r->bev, -1);
-	bufferevent_decref(r->bev);
-	if (!r->ev_read || r->fd == -1) {
-		r->bev = NULL; /* evhttp gave it up half-way */
+	if (!http_detach(r)) {
 		http_conn_kill(r);
 		return;
 	}
 	event_assign(&r->readable, s->base, r->fd, EV_READ | EV_PERSIST, http_conn_read_cb, r);
 	event_assign(&r->writable, s->base, r->fd, EV_WRITE, http_write_cb, r);
+	http_note_peer(r);
 	if (s->nconn - s->nrefused > s->limits->client_connections_max) {
 		r->refused = true;
 		s->nrefused++;
@@ -124,10 +165,7 @@ http_close(struct http_req *r)
 	/* This sends RST at once; evhttp's shutdown() would be a clean end. */
 	if (r->reset)
 		connect(r->fd, &nowhere, sizeof(nowhere));
-	if (r->evcon)
-		evhttp_connection_free(r->evcon);
-	else
-		r->ev_event(r->bev, BEV_EVENT_READING | BEV_EVENT_EOF, r->ev_arg);
+	evhttp_connection_free(r->evcon);
 }
 
 static void
@@ -146,7 +184,7 @@ http_free(struct http_req *r)
 		http_count(s, COUNTER_REQUESTS_OPEN, -1);
 	}
 	event_del(&r->timer);
-	if (r->bev)
+	if (r->evcon)
 		http_close(r);
 	if (r->out)
 		evbuffer_free(r->out);
@@ -194,37 +232,12 @@ http_gen_cb(struct evhttp_request *ereq, void *arg)
 {
 	struct http_server *s = arg;
 
-	if (!s->dispatching) {
+	if (!s->detaching) {
 		log_error("evhttp took a request by itself");
 		evhttp_connection_free(evhttp_request_get_connection(ereq));
 		return;
 	}
-	s->dispatching->ereq = ereq;
-	s->dispatching->evcon = evhttp_request_get_connection(ereq);
-}
-
-void
-http_engine_begin(struct http_req *r)
-{
-	struct http_server *s = r->server;
-
-	HALE_ASSERT(!s->dispatching && !r->ereq);
-	if (evbuffer_prepend(bufferevent_get_input(r->bev), HTTP_TOKEN, sizeof(HTTP_TOKEN) - 1) == 0) {
-		s->dispatching = r;
-		r->ev_read(r->bev, r->ev_arg);
-		s->dispatching = NULL;
-	}
-	if (!r->ereq)
-		log_fatal(1, "out of memory");
-}
-
-void
-http_engine_end(struct http_req *r)
-{
-	struct evhttp_request *ereq = r->ereq;
-
-	r->ereq = NULL;
-	evhttp_send_reply_end(ereq); /* its output is empty: evhttp turns to the next request at once */
+	s->detaching->evcon = evhttp_request_get_connection(ereq);
 }
 
 static bool
@@ -249,30 +262,6 @@ http_req_peer_is_loopback(const struct http_req *r)
 	if (sa->sa_family == AF_INET6)
 		return http_is_loopback6(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr);
 	return sa->sa_family == AF_UNIX;
-}
-
-void
-http_engine_peer(struct http_req *r)
-{
-	const struct sockaddr *sa = evhttp_connection_get_addr(r->evcon);
-	const void *addr = NULL;
-	int family = sa->sa_family;
-
-	if (r->peer[0])
-		return;
-	if (family == AF_INET) {
-		addr = &((const struct sockaddr_in *)(const void *)sa)->sin_addr;
-	} else if (family == AF_INET6) {
-		const struct in6_addr *a6 = &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
-
-		addr = a6;
-		if (IN6_IS_ADDR_V4MAPPED(a6)) {
-			addr = &a6->s6_addr[12];
-			family = AF_INET;
-		}
-	}
-	if (!addr || !inet_ntop(family, addr, r->peer, sizeof(r->peer)))
-		snprintf(r->peer, sizeof(r->peer), "unix");
 }
 
 /* Out of descriptors: a level-triggered listener would spin until one is free. arg is evhttp's, so that waking it

@@ -120,7 +120,6 @@ http_conn_flushed(struct http_req *r)
 		return;
 	}
 	http_conn_forget(r);
-	http_engine_end(r);
 	http_conn_idle(r);
 }
 
@@ -210,8 +209,6 @@ http_conn_run(struct http_req *r)
 	if (r->body)
 		r->body[r->body_len] = '\0';
 	http_input_keep(r);
-	http_engine_begin(r);
-	http_engine_peer(r);
 	r->phase = HTTP_RUNNING;
 	r->close = r->head.close || s->draining;
 	if (r->head.query)

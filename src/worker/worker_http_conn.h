@@ -23,7 +23,6 @@ struct evconnlistener;
 struct evhttp;
 struct evhttp_bound_socket;
 struct evhttp_connection;
-struct evhttp_request;
 
 #define HTTP_LINGER_MS 2000       /* how long a connection that we end may still read our last answer */
 #define HTTP_DRAIN_IDLE_MS 1000   /* while draining, an idle connection is kept this long for a request in flight */
@@ -62,13 +61,9 @@ struct http_input {
 struct http_req {
 	struct http_server *server;
 	TAILQ_ENTRY(http_req) link, work;
-	struct bufferevent *bev;         /* evhttp's; it has no descriptor */
+	struct bufferevent *bev;         /* HTTP_FRESH: evhttp's */
 	struct bufferevent *taken;       /* HTTP_TAKEN: the new owner's */
-	struct evhttp_connection *evcon; /* known from the first request on */
-	struct evhttp_request *ereq;     /* evhttp's side of the running request */
-	bufferevent_data_cb ev_read;     /* evhttp's callbacks */
-	bufferevent_event_cb ev_event;
-	void *ev_arg;
+	struct evhttp_connection *evcon; /* owns fd; NULL while HTTP_FRESH */
 	int fd;
 	struct event readable, writable, timer;
 	enum http_phase phase;
@@ -128,7 +123,7 @@ struct http_server {
 	size_t input_max;      /* of one connection: a head, and some more */
 	char *scratch;         /* HTTP_SCRATCH_BYTES */
 	bool draining, freeing;
-	struct http_req *dispatching; /* whose request evhttp is parsing right now */
+	struct http_req *detaching; /* who is in http_detach() right now */
 	int64_t date_s;
 	char date[32];
 };
@@ -136,13 +131,6 @@ struct http_server {
 void http_count(const struct http_server *s, enum counter c, int64_t by);
 /* Runs worker_http.c's work for r after the current callbacks; nothing below frees r before that. */
 void http_queue(struct http_req *r);
-
-/* worker_http.c: what needs evhttp. */
-/* Makes evhttp take a request. */
-void http_engine_begin(struct http_req *r);
-/* Tells evhttp that the answer is out. */
-void http_engine_end(struct http_req *r);
-void http_engine_peer(struct http_req *r);
 
 /* worker_http_conn.c */
 /* Goes on with what was received. */

@@ -173,22 +173,63 @@ http_date(struct http_server *s)
 	return s->date;
 }
 
+/* Text in a buffer of fixed size; printf costs more than all the rest of a small answer. */
+struct http_line {
+	char *p, *end;
+};
+
+static void
+http_put(struct http_line *l, const char *s)
+{
+	size_t n = strlen(s);
+
+	if (n > (size_t)(l->end - l->p))
+		n = (size_t)(l->end - l->p);
+	memcpy(l->p, s, n);
+	l->p += n;
+}
+
+static void
+http_put_number(struct http_line *l, uint64_t n)
+{
+	char digits[24], *p = digits + sizeof(digits) - 1;
+
+	*p = '\0';
+	do {
+		*--p = (char)('0' + n % 10);
+		n /= 10;
+	} while (n);
+	http_put(l, p);
+}
+
 /* Status line and our own headers, up to where the handler's begin. Returns the length. */
 static size_t
 http_head_text(struct http_req *r, int status, const char *type, int64_t length, char *buf, size_t size)
 {
-	char len[48] = "";
-	int n;
+	struct http_line l = {.p = buf, .end = buf + size};
 
-	if (length >= 0)
-		snprintf(len, sizeof(len), "Content-Length: %lld\r\n", (long long)length);
-	n = snprintf(buf, size, "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s%s%s%s%s", status, http_reason(status),
-	             http_date(r->server), type ? "Content-Type: " : "", type ? type : "", type ? "\r\n" : "", len,
-	             r->form == HTTP_REPLY_CHUNKED ? "Transfer-Encoding: chunked\r\n" : "",
-	             r->close              ? "Connection: close\r\n"
-	             : r->head.minor == 0 ? "Connection: keep-alive\r\n"
-	                                  : "");
-	return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
+	http_put(&l, "HTTP/1.1 ");
+	http_put_number(&l, (uint64_t)status);
+	http_put(&l, " ");
+	http_put(&l, http_reason(status));
+	http_put(&l, "\r\nDate: ");
+	http_put(&l, http_date(r->server));
+	if (type) {
+		http_put(&l, "\r\nContent-Type: ");
+		http_put(&l, type);
+	}
+	if (length >= 0) {
+		http_put(&l, "\r\nContent-Length: ");
+		http_put_number(&l, (uint64_t)length);
+	}
+	if (r->form == HTTP_REPLY_CHUNKED)
+		http_put(&l, "\r\nTransfer-Encoding: chunked");
+	if (r->close)
+		http_put(&l, "\r\nConnection: close");
+	else if (r->head.minor == 0)
+		http_put(&l, "\r\nConnection: keep-alive");
+	http_put(&l, "\r\n");
+	return (size_t)(l.p - buf);
 }
 
 /* Decides the form and writes the head, with `body` behind it in the same call. */
@@ -200,7 +241,7 @@ http_start(struct http_req *r, int status, const char *type, int64_t length, str
 	struct iovec iov[4];
 	int n = 0;
 
-	HALE_ASSERT(r->phase == HTTP_RUNNING && r->form == HTTP_REPLY_NONE);
+	HALE_ASSERT(r->phase == HTTP_RUNNING && r->form == HTTP_REPLY_NONE && status >= 100 && status <= 999);
 	if (r->server->draining)
 		r->close = true;
 	if (bodyless || r->head.method == HTTP_HEAD)
