@@ -3,7 +3,8 @@
  * A provider is a row: name, default base, default key variables, how the key is sent, and for
  * each mode how the address is formed and whether bodies are OpenAI's form (spliced as they are)
  * or need translation. The same row builds real requests and probes, so that a probe cannot be
- * wrong in its own way. Everything here is pure: no I/O, no clock, no globals but const tables.
+ * wrong in its own way. Everything here is pure: no I/O, no globals but const tables; the
+ * one use of the clock is `created` in translated answers.
  */
 #ifndef HALE_PROVIDER_H
 #define HALE_PROVIDER_H
@@ -55,7 +56,8 @@ struct provider_xlate {
 struct provider_op {
 	/* Address and static headers for `model` (upstream name); allocated in a. HALE_EINVAL: no usable base, or
 	 * a header value that would break the request head; HALE_ELIMIT: too many headers. */
-	int (*endpoint)(struct arena *a, const struct deployment *d, const char *model, bool stream, struct endpoint *out);
+	int (*endpoint)(struct arena *a, const struct deployment *d, const char *model, bool stream,
+	                struct endpoint *out);
 	const struct provider_xlate *xlate; /* NULL: OpenAI's form both ways */
 	/* Does a 2xx body, as the provider sent it, have the mode's essential member? *why: static text when not. */
 	bool (*essential)(const char *body, size_t len, const char **why);

@@ -6,7 +6,10 @@
 
 #include <json-c/json.h>
 
+#include "hale/err.h"
 #include "hale/provider.h"
+
+#define ANTHROPIC_PLAIN (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
 /* Members of struct provider_xlate; contracts there. */
 int anthropic_request(const struct deployment *d, const char *model, struct json_object *openai, struct strbuf *out,
@@ -58,5 +61,43 @@ anthropic_is(struct json_object *o, const char *key, const char *word)
 
 	return s && strcmp(s, word) == 0;
 }
+
+/* A string, or the named string member of an object; NULL when it is neither. */
+static inline const char *
+anthropic_word(struct json_object *o, const char *key)
+{
+	return json_object_is_type(o, json_type_string) ? json_object_get_string(o) : anthropic_text(o, key);
+}
+
+/* Elements of an array, 0 when o is none. */
+static inline size_t
+anthropic_count(struct json_object *o)
+{
+	return json_object_is_type(o, json_type_array) ? json_object_array_length(o) : 0;
+}
+
+/* One request on its way: anthropic_request.c writes turns, anthropic_params.c the rest. */
+struct anthropic_build {
+	struct json_object *in, *out, *messages, *system;
+	const char *model, *why;
+	bool bare_tool_turn; /* an assistant turn with tool calls and without its thinking */
+};
+
+/* HALE_EINVAL, with the reason. */
+static inline int
+anthropic_fail(struct anthropic_build *b, const char *why)
+{
+	b->why = why;
+	return HALE_EINVAL;
+}
+
+/* {"type": type}, with the cache mark of the part that it comes from (or NULL). */
+struct json_object *anthropic_request_block(const char *type, struct json_object *part);
+/* Refuses what would change the shape of the answer. */
+int anthropic_params_check(struct anthropic_build *b);
+/* response_format; may add to the system messages. */
+int anthropic_params_format(struct anthropic_build *b);
+/* Everything else. */
+int anthropic_params_fill(struct anthropic_build *b);
 
 #endif

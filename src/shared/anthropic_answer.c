@@ -99,8 +99,8 @@ anthropic_usage_write(const struct anthropic_usage *u, struct strbuf *out)
 	              "{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld,"
 	              "\"prompt_tokens_details\":{\"cached_tokens\":%lld},\"cache_creation_input_tokens\":%lld,"
 	              "\"cache_read_input_tokens\":%lld}",
-	              (long long)prompt, (long long)u->output, (long long)(prompt + u->output), (long long)u->cache_read,
-	              (long long)u->cache_write, (long long)u->cache_read);
+	              (long long)prompt, (long long)u->output, (long long)(prompt + u->output),
+	              (long long)u->cache_read, (long long)u->cache_write, (long long)u->cache_read);
 }
 
 /* Appends the named string of every block of a type; true when there was one. */
@@ -110,7 +110,8 @@ anthropic_answer_join(struct json_object *content, const char *type, const char 
 	bool any = false;
 
 	for (size_t i = 0; i < json_object_array_length(content); i++) {
-		struct json_object *block = json_object_array_get_idx(content, i), *text = anthropic_get(block, member);
+		struct json_object *block = json_object_array_get_idx(content, i);
+		struct json_object *text = anthropic_get(block, member);
 
 		if (!anthropic_is(block, "type", type) || !json_object_is_type(text, json_type_string))
 			continue;
@@ -124,8 +125,7 @@ static void
 anthropic_answer_plain(struct json_object *o, struct strbuf *out)
 {
 	size_t len;
-	const char *text =
-		json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &len);
+	const char *text = json_object_to_json_string_length(o, ANTHROPIC_PLAIN, &len);
 
 	strbuf_add(out, text, len);
 }
@@ -158,7 +158,8 @@ anthropic_answer_tools(struct json_object *content, struct strbuf *scratch, stru
 	unsigned n = 0;
 
 	for (size_t i = 0; i < json_object_array_length(content); i++) {
-		struct json_object *block = json_object_array_get_idx(content, i), *input = anthropic_get(block, "input");
+		struct json_object *block = json_object_array_get_idx(content, i);
+		struct json_object *input = anthropic_get(block, "input");
 
 		if (!anthropic_is(block, "type", "tool_use"))
 			continue;

@@ -82,7 +82,8 @@ anthropic_stream_close(const struct xlate_stream *s, const char *finish, struct 
 
 /* A chunk whose delta has one string. */
 static void
-anthropic_stream_string(const struct xlate_stream *s, const char *member, struct json_object *text, struct strbuf *out)
+anthropic_stream_string(const struct xlate_stream *s, const char *member, struct json_object *text,
+                        struct strbuf *out)
 {
 	if (!json_object_is_type(text, json_type_string))
 		return;

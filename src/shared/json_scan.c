@@ -12,9 +12,9 @@
 #include "hale/json_scan.h"
 
 #include <strings.h>
-#include <sys/uio.h>
 
 #include "hale/err.h"
+#include "json_hex.h"
 
 #if defined(__SSE2__) && !defined(HALE_JSON_PORTABLE)
 #define JSON_SCAN_SSE2
@@ -44,9 +44,9 @@ static inline __m128i
 json_scan_special(const unsigned char *p)
 {
 	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-	__m128i stop = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')), _mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+	__m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"')), slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
 
-	return _mm_or_si128(stop, _mm_cmplt_epi8(v, _mm_set1_epi8(0x20)));
+	return _mm_or_si128(_mm_or_si128(quote, slash), _mm_cmplt_epi8(v, _mm_set1_epi8(0x20)));
 }
 #else
 /* Not zero when one of 8 bytes is special (the classic word tricks; a borrow can only add false alarms). */
@@ -118,33 +118,6 @@ json_scan_utf8(const unsigned char *p, const unsigned char *end)
 	return (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f) ? 0 : 4;
 }
 
-static int
-json_scan_hex(unsigned char ch)
-{
-	if (ch >= '0' && ch <= '9')
-		return ch - '0';
-	ch |= 0x20;
-	return ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
-}
-
-/* Four hex digits; -1 when they are not. */
-static int
-json_scan_hex4(const unsigned char *p, const unsigned char *end)
-{
-	int v = 0;
-
-	if (end - p < 4)
-		return -1;
-	for (int i = 0; i < 4; i++) {
-		int d = json_scan_hex(p[i]);
-
-		if (d < 0)
-			return -1;
-		v = v << 4 | d;
-	}
-	return v;
-}
-
 /* At the backslash. */
 static bool
 json_scan_escape(struct json_cursor *c)
@@ -163,7 +136,7 @@ json_scan_escape(struct json_cursor *c)
 		c->p += 2;
 		return true;
 	case 'u':
-		if (json_scan_hex4(c->p + 2, c->end) < 0)
+		if (json_hex4(c->p + 2, c->end) < 0)
 			return json_scan_fail(c, "bad \\u escape in a string");
 		c->p += 6;
 		return true;
@@ -508,8 +481,9 @@ json_scan_usage(const char *text, struct json_span options)
 	const char *why;
 	size_t at;
 
-	return options.len && json_members(text + options.start, options.len, JSON_DEPTH_MAX, &usage, 1, &why, &at) == 0 &&
-	       usage.value.len && text[options.start + usage.value.start] == 't';
+	text += options.start;
+	return options.len && json_members(text, options.len, JSON_DEPTH_MAX, &usage, 1, &why, &at) == 0 &&
+	       usage.value.len && text[usage.value.start] == 't';
 }
 
 int
@@ -573,111 +547,4 @@ json_first(const char *text, size_t len, struct json_span *out)
 		return false;
 	*out = (struct json_span){(size_t)(from - base), (size_t)(c.p - from)};
 	return true;
-}
-
-static size_t
-json_unescape_put(uint32_t cp, char out[4])
-{
-	if (cp < 0x80) {
-		out[0] = (char)cp;
-		return 1;
-	}
-	if (cp < 0x800) {
-		out[0] = (char)(0xc0 | cp >> 6);
-		out[1] = (char)(0x80 | (cp & 0x3f));
-		return 2;
-	}
-	if (cp < 0x10000) {
-		out[0] = (char)(0xe0 | cp >> 12);
-		out[1] = (char)(0x80 | (cp >> 6 & 0x3f));
-		out[2] = (char)(0x80 | (cp & 0x3f));
-		return 3;
-	}
-	out[0] = (char)(0xf0 | cp >> 18);
-	out[1] = (char)(0x80 | (cp >> 12 & 0x3f));
-	out[2] = (char)(0x80 | (cp >> 6 & 0x3f));
-	out[3] = (char)(0x80 | (cp & 0x3f));
-	return 4;
-}
-
-/* At the backslash of one escape; returns bytes taken, 0 when it is bad. A pair of surrogates is one escape. */
-static size_t
-json_unescape_one(const unsigned char *p, const unsigned char *end, uint32_t *cp)
-{
-	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-	const char *at;
-	int v, low;
-
-	if (end - p < 2)
-		return 0;
-	if (p[1] != 'u') {
-		at = p[1] ? strchr(from, p[1]) : NULL;
-		*cp = at ? (uint32_t)to[at - from] : 0;
-		return at ? 2 : 0;
-	}
-	v = json_scan_hex4(p + 2, end);
-	if (v <= 0 || (v >= 0xdc00 && v <= 0xdfff))
-		return 0;
-	*cp = (uint32_t)v;
-	if (v < 0xd800 || v > 0xdbff)
-		return 6;
-	low = end - p >= 12 && p[6] == '\\' && p[7] == 'u' ? json_scan_hex4(p + 8, end) : -1;
-	if (low < 0xdc00 || low > 0xdfff)
-		return 0;
-	*cp = 0x10000 + (((uint32_t)v - 0xd800) << 10) + ((uint32_t)low - 0xdc00);
-	return 12;
-}
-
-int
-json_unescape(const char *token, size_t len, char *buf, size_t size)
-{
-	const unsigned char *p = (const unsigned char *)token, *end = p + len;
-	size_t used = 0;
-	bool fits = size > 0;
-
-	if (len < 2 || token[0] != '"' || token[len - 1] != '"')
-		return HALE_EINVAL;
-	p++;
-	end--;
-	/* Goes to the end even when the buffer is full: a bad escape is always reported as one. */
-	while (p < end) {
-		char utf8[4];
-		uint32_t cp = *p;
-		size_t n = 1, taken = 1;
-
-		utf8[0] = (char)*p;
-		if (*p == '\\') {
-			taken = json_unescape_one(p, end, &cp);
-			if (taken == 0)
-				return HALE_EINVAL;
-			n = json_unescape_put(cp, utf8);
-		} else if (*p == '"' || *p < 0x20) {
-			return HALE_EINVAL;
-		}
-		fits = fits && n < size - used;
-		if (fits) {
-			memcpy(buf + used, utf8, n);
-			used += n;
-		}
-		p += taken;
-	}
-	if (!fits)
-		return HALE_ERANGE;
-	buf[used] = '\0';
-	return 0;
-}
-
-int
-json_splice(const char *text, size_t len, const struct json_scan *scan, const char *token, size_t token_len,
-            struct iovec *iov)
-{
-	size_t tail = scan->model.start + scan->model.len;
-
-	if (!scan->model.len)
-		return HALE_ENOENT;
-	/* iovec has no const; nobody writes through it. */
-	iov[0] = (struct iovec){(void *)(uintptr_t)text, scan->model.start};
-	iov[1] = (struct iovec){(void *)(uintptr_t)token, token_len};
-	iov[2] = (struct iovec){(void *)(uintptr_t)(text + tail), len - tail};
-	return 0;
 }

@@ -2,6 +2,7 @@ noinst_LIBRARIES += src/libshared.a
 src_libshared_a_SOURCES = \
 	src/shared/anthropic.h \
 	src/shared/anthropic_answer.c \
+	src/shared/anthropic_params.c \
 	src/shared/anthropic_request.c \
 	src/shared/anthropic_stream.c \
 	src/shared/apierror.c \
@@ -24,7 +25,9 @@ src_libshared_a_SOURCES = \
 	src/shared/htable.c \
 	src/shared/htable_master.c \
 	src/shared/htable_writer.c \
+	src/shared/json_hex.h \
 	src/shared/json_scan.c \
+	src/shared/json_text.c \
 	src/shared/ipc.c \
 	src/shared/log.c \
 	src/shared/mode.c \

@@ -215,7 +215,8 @@ probe_param_limit(struct probe_build *b)
 	probe_param_drop(b, "max_completion_tokens");
 	if (b->adapt != PROBE_ADAPT_NONE && limit < PROBE_MAX_TOKENS_LARGER)
 		limit = PROBE_MAX_TOKENS_LARGER;
-	probe_param_set(b, b->adapt == PROBE_ADAPT_COMPLETION ? "max_completion_tokens" : "max_tokens", NULL, limit);
+	probe_param_set(b, b->adapt == PROBE_ADAPT_COMPLETION ? "max_completion_tokens" : "max_tokens", NULL,
+	                limit);
 }
 
 static void
@@ -292,7 +293,8 @@ probe_resolve_target(struct probe_build *b, const char **why)
 	b->out->model = d->model;
 	if (d->probe.model) {
 		const char *slash = strchr(d->probe.model, '/');
-		const struct provider *named = slash ? provider_find(d->probe.model, (size_t)(slash - d->probe.model)) : NULL;
+		size_t prefix = slash ? (size_t)(slash - d->probe.model) : 0;
+		const struct provider *named = provider_find(d->probe.model, prefix);
 
 		b->out->model = d->probe.model;
 		b->model = named && (named == p || !custom) ? slash + 1 : d->probe.model;
@@ -322,7 +324,8 @@ probe_resolve_op(struct probe_build *b, const char **why)
 	b->out->op = b->out->mode == MODE_NONE ? NULL : b->target.provider->op[b->out->mode];
 	if (b->out->op && (1u << b->out->mode & (CHAT | COMPLETION | EMBEDDING)))
 		return 0;
-	*why = arena_printf(b->arena, "Mode %s not supported. See modes here: https://docs.litellm.ai/docs/proxy/health",
+	*why = arena_printf(b->arena,
+	                    "Mode %s not supported. See modes here: https://docs.litellm.ai/docs/proxy/health",
 	                    b->out->mode == MODE_NONE && text ? text : mode_name(b->out->mode));
 	return HALE_EUNSUPPORTED;
 }

@@ -72,8 +72,9 @@ provider_endpoint_base(struct arena *a, const struct deployment *d, struct provi
 			break;
 		}
 	}
-	out->root = d->provider->bare_path && !strchr(host, '/') ? arena_printf(a, "%s%s", root, d->provider->bare_path)
-	                                                         : root;
+	out->root = root;
+	if (d->provider->bare_path && !strchr(host, '/'))
+		out->root = arena_printf(a, "%s%s", root, d->provider->bare_path);
 	out->query = query && *query ? query : NULL;
 	return 0;
 }
@@ -157,6 +158,6 @@ provider_endpoint_url(struct arena *a, const struct provider_base *b, const char
 {
 	bool both = b->query && query;
 
-	return arena_printf(a, "%s%s%s%s%s%s", b->root, path, b->query || query ? "?" : "", b->query ? b->query : "",
-	                    both ? "&" : "", query ? query : "");
+	return arena_printf(a, "%s%s%s%s%s%s", b->root, path, b->query || query ? "?" : "",
+	                    b->query ? b->query : "", both ? "&" : "", query ? query : "");
 }

@@ -12,7 +12,8 @@ struct provider_base {
 
 /* HALE_EINVAL: no base, not http(s), or characters that no URL has. */
 int provider_endpoint_base(struct arena *a, const struct deployment *d, struct provider_base *out) HALE_MUST_USE;
-/* Adds a header, or replaces the one of that name; NULL value: none. HALE_EINVAL: characters that would break the request head. Borrows both. */
+/* Adds a header, or replaces the one of that name; NULL value: none. HALE_EINVAL: characters that would break
+ * the request head. Borrows both. */
 int provider_endpoint_header(struct endpoint *e, const char *name, const char *value) HALE_MUST_USE;
 /* Adds litellm_params.extra_headers. */
 int provider_endpoint_extra(struct arena *a, const struct deployment *d, struct endpoint *e) HALE_MUST_USE;

@@ -119,7 +119,8 @@ provider_openai_has_text(const char *body, size_t len, const char **why)
 
 	if (!provider_openai_first(body, len, "choices", &choice, why))
 		return false;
-	if (provider_openai_kind(body, choice, "text") == '"' || provider_openai_kind(body, choice, "message") == '{')
+	if (provider_openai_kind(body, choice, "text") == '"' ||
+	    provider_openai_kind(body, choice, "message") == '{')
 		return true;
 	*why = "the first choice has no text";
 	return false;

@@ -1,0 +1,254 @@
+/* Parameters of an OpenAI chat request beside its messages, in Anthropic's words.
+ *
+ * What has no counterpart: hints that only shape sampling (seed, penalties, logit_bias) and bookkeeping
+ * (store, service_tier) are left out; what would change the shape of the answer (n > 1, logprobs, audio)
+ * is refused, so that no client waits for something that cannot come.
+ */
+#include "hale/hale.h"
+
+#include "anthropic.h"
+
+#include "hale/catalogue.h"
+#include "hale/err.h"
+
+/* Anthropic wants a limit in every request. */
+#define ANTHROPIC_MAX_TOKENS 4096
+
+static struct json_object *
+anthropic_params_schema(struct json_object *parameters)
+{
+	struct json_object *schema = NULL;
+
+	if (!json_object_is_type(parameters, json_type_object) || json_object_deep_copy(parameters, &schema, NULL))
+		schema = json_object_new_object();
+	if (!anthropic_get(schema, "type"))
+		json_object_object_add(schema, "type", json_object_new_string("object"));
+	if (!anthropic_get(schema, "properties") && anthropic_is(schema, "type", "object"))
+		json_object_object_add(schema, "properties", json_object_new_object());
+	return schema;
+}
+
+static int
+anthropic_params_tools(struct anthropic_build *b, struct json_object *tools)
+{
+	struct json_object *list = json_object_new_array();
+
+	json_object_object_add(b->out, "tools", list);
+	for (size_t i = 0; i < json_object_array_length(tools); i++) {
+		struct json_object *tool = json_object_array_get_idx(tools, i), *f = anthropic_get(tool, "function");
+		struct json_object *mark = anthropic_get(tool, "cache_control"), *t;
+		const char *description = anthropic_text(f, "description");
+
+		/* Anthropic's own tools ({"type":"web_search_20250305","name":...}) pass as they are. */
+		if (!f && anthropic_text(tool, "name") && !anthropic_is(tool, "type", "function")) {
+			json_object_array_add(list, json_object_get(tool));
+			continue;
+		}
+		if (!anthropic_text(f, "name"))
+			return anthropic_fail(b, "a tool needs a function with a name");
+		t = json_object_new_object();
+		json_object_object_add(t, "name", json_object_new_string(anthropic_text(f, "name")));
+		if (description)
+			json_object_object_add(t, "description", json_object_new_string(description));
+		json_object_object_add(t, "input_schema", anthropic_params_schema(anthropic_get(f, "parameters")));
+		if (mark)
+			json_object_object_add(t, "cache_control", json_object_get(mark));
+		json_object_array_add(list, t);
+	}
+	return 0;
+}
+
+static int
+anthropic_params_tool_choice(struct anthropic_build *b)
+{
+	static const char *const word[][2] = {
+		{"auto", "auto"}, {"none", "none"}, {"required", "any"}, {"any", "any"},
+	};
+	struct json_object *in = anthropic_get(b->in, "tool_choice");
+	struct json_object *parallel = anthropic_get(b->in, "parallel_tool_calls");
+	const char *s = anthropic_word(in, "type");
+	const char *name = anthropic_text(anthropic_get(in, "function"), "name"), *type = NULL;
+	bool single = json_object_is_type(parallel, json_type_boolean) && !json_object_get_boolean(parallel);
+	struct json_object *out;
+
+	if (!in && !single)
+		return 0;
+	if (!in)
+		type = "auto";
+	for (size_t i = 0; s && i < HALE_COUNT(word); i++)
+		if (strcmp(s, word[i][0]) == 0)
+			type = word[i][1];
+	if (!name)
+		name = anthropic_text(in, "name");
+	if (name && (anthropic_is(in, "type", "function") || anthropic_is(in, "type", "tool")))
+		type = "tool";
+	if (!type)
+		return anthropic_fail(b, "tool_choice must be none, auto, required or name a function");
+	out = json_object_new_object();
+	json_object_object_add(out, "type", json_object_new_string(type));
+	if (strcmp(type, "tool") == 0)
+		json_object_object_add(out, "name", json_object_new_string(name));
+	if (single && strcmp(type, "none") != 0)
+		json_object_object_add(out, "disable_parallel_tool_use", json_object_new_boolean(true));
+	json_object_object_add(b->out, "tool_choice", out);
+	return 0;
+}
+
+/* reasoning_effort as a budget of thinking tokens, LiteLLM's figures; 0: none. */
+static int64_t
+anthropic_params_budget(const struct anthropic_build *b)
+{
+	static const struct {
+		const char *word;
+		int64_t budget;
+	} effort[] = {{"low", 1024}, {"medium", 2048}, {"high", 4096}, {"xhigh", 8192}};
+	struct json_object *in = anthropic_get(b->in, "reasoning_effort");
+	const char *s = anthropic_word(in, "effort");
+
+	/* A turn that called tools must bring its thinking along, or thinking cannot be on. */
+	if (!s || b->bare_tool_turn || !catalogue_is_reasoning(b->model))
+		return 0;
+	for (size_t i = 0; i < HALE_COUNT(effort); i++)
+		if (strcmp(s, effort[i].word) == 0)
+			return effort[i].budget;
+	return 0;
+}
+
+/* max_tokens and thinking: the budget counts as output, so the limit must lie above it. */
+static int
+anthropic_params_limits(struct anthropic_build *b, bool *thinks)
+{
+	struct json_object *max = anthropic_get(b->in, "max_completion_tokens");
+	struct json_object *thinking = anthropic_get(b->in, "thinking");
+	int64_t limit = ANTHROPIC_MAX_TOKENS, budget = anthropic_params_budget(b);
+
+	if (!max)
+		max = anthropic_get(b->in, "max_tokens");
+	if (max) {
+		limit = json_object_get_int64(max);
+		if (!json_object_is_type(max, json_type_int) || limit < 1)
+			return anthropic_fail(b, "max_tokens must be a positive integer");
+	}
+	if (thinking)
+		budget = json_object_get_int64(anthropic_get(thinking, "budget_tokens"));
+	*thinks = budget > 0;
+	if (budget > 0 && limit <= budget && limit < INT32_MAX && budget < INT32_MAX)
+		limit += budget;
+	json_object_object_add(b->out, "max_tokens", json_object_new_int64(limit));
+	if (thinking) {
+		json_object_object_add(b->out, "thinking", json_object_get(thinking));
+	} else if (budget > 0) {
+		thinking = json_object_new_object();
+		json_object_object_add(thinking, "type", json_object_new_string("enabled"));
+		json_object_object_add(thinking, "budget_tokens", json_object_new_int64(budget));
+		json_object_object_add(b->out, "thinking", thinking);
+	}
+	return 0;
+}
+
+static int
+anthropic_params_stop(struct anthropic_build *b)
+{
+	struct json_object *stop = anthropic_get(b->in, "stop"), *list;
+
+	if (!stop)
+		return 0;
+	if (json_object_is_type(stop, json_type_array)) {
+		list = json_object_get(stop);
+	} else if (json_object_is_type(stop, json_type_string)) {
+		list = json_object_new_array();
+		json_object_array_add(list, json_object_get(stop));
+	} else {
+		return anthropic_fail(b, "stop must be a string or an array of strings");
+	}
+	json_object_object_add(b->out, "stop_sequences", list);
+	return 0;
+}
+
+int
+anthropic_params_format(struct anthropic_build *b)
+{
+	static const char ask[] = "Answer with one JSON object and nothing else.";
+	struct json_object *in = anthropic_get(b->in, "response_format"), *format, *config, *schema, *block;
+
+	if (!in || anthropic_is(in, "type", "text"))
+		return 0;
+	if (anthropic_is(in, "type", "json_object")) {
+		block = anthropic_request_block("text", NULL);
+		json_object_object_add(block, "text", json_object_new_string(ask));
+		json_object_array_add(b->system, block);
+		return 0;
+	}
+	schema = anthropic_get(anthropic_get(in, "json_schema"), "schema");
+	if (!schema)
+		return anthropic_fail(b, "response_format must be text, json_object or json_schema with a schema");
+	format = json_object_new_object();
+	json_object_object_add(format, "type", json_object_new_string("json_schema"));
+	json_object_object_add(format, "schema", json_object_get(schema));
+	config = json_object_new_object();
+	json_object_object_add(config, "format", format);
+	json_object_object_add(b->out, "output_config", config);
+	return 0;
+}
+
+int
+anthropic_params_check(struct anthropic_build *b)
+{
+	struct json_object *n = anthropic_get(b->in, "n"), *audio = anthropic_get(b->in, "audio");
+
+	if (n && json_object_get_int64(n) != 1)
+		return anthropic_fail(b, "this provider gives one choice: n must be 1");
+	if (json_object_get_boolean(anthropic_get(b->in, "logprobs")))
+		return anthropic_fail(b, "logprobs are not supported by this provider");
+	if (audio)
+		return anthropic_fail(b, "audio output is not supported by this provider");
+	if (anthropic_get(b->in, "functions") || anthropic_get(b->in, "function_call"))
+		return anthropic_fail(b, "functions are not supported by this provider, use tools");
+	return 0;
+}
+
+static void
+anthropic_params_plain(struct anthropic_build *b, bool thinks)
+{
+	/* The last two: parameters of Anthropic's own that clients pass through. */
+	static const char *const same[] = {"temperature", "top_p",       "top_k",
+	                                   "stream",      "mcp_servers", "context_management"};
+	const char *user = anthropic_text(b->in, "user");
+
+	for (size_t i = 0; i < HALE_COUNT(same); i++) {
+		struct json_object *v = anthropic_get(b->in, same[i]);
+
+		/* Thinking goes with the default temperature only. */
+		if (v && !(thinks && i < 3))
+			json_object_object_add(b->out, same[i], json_object_get(v));
+	}
+	if (!user)
+		user = anthropic_text(anthropic_get(b->in, "metadata"), "user_id");
+	if (user) {
+		struct json_object *metadata = json_object_new_object();
+
+		json_object_object_add(metadata, "user_id", json_object_new_string(user));
+		json_object_object_add(b->out, "metadata", metadata);
+	}
+}
+
+int
+anthropic_params_fill(struct anthropic_build *b)
+{
+	struct json_object *tools = anthropic_get(b->in, "tools");
+	bool thinks = false;
+	int rc = anthropic_params_limits(b, &thinks);
+
+	if (!rc)
+		rc = anthropic_params_stop(b);
+	if (!rc && tools && !json_object_is_type(tools, json_type_array))
+		rc = anthropic_fail(b, "tools must be an array");
+	/* Without tools a tool_choice has nothing to choose from and would be refused. */
+	if (!rc && anthropic_count(tools)) {
+		rc = anthropic_params_tools(b, tools);
+		if (!rc)
+			rc = anthropic_params_tool_choice(b);
+	}
+	anthropic_params_plain(b, thinks);
+	return rc;
+}
