@@ -45,6 +45,20 @@ def test_healthy(hale, sim):
     assert sim.count("sk-a") == 2, "each /health asks anew"
 
 
+@pytest.mark.parametrize("provider,path", [("azure", "/openai/deployments/gpt-4o/chat/completions"),
+                                           ("anthropic", "/v1/messages")])
+def test_other_providers(hale, sim, provider, path):
+    """The same verdicts in another dialect, and the form that the upstream wants is found there as well."""
+    daemon = hale(config([deployment("g", sim, key="sk-a", provider=provider)]))
+    assert only(health(daemon))[1] is True
+    assert sim.requests(key="sk-a")[0]["path"] == path
+    sim.fault("sk-a", status=401)
+    entry, healthy = only(health(daemon))
+    assert not healthy and entry["reason"] == "unauthorized" and entry["exception_status"] == 401
+    sim.fault("sk-a", min_tokens=16)
+    assert only(health(daemon))[1] is True
+
+
 # fault -> status shown, reason, part of the error text
 FAULTS = {
     "500": ({"status": 500}, 500, "server_error", None),
