@@ -47,7 +47,7 @@ log_word(enum log_level level)
 	}
 }
 
-static void
+HALE_PRINTF(2, 0) static void
 log_write(enum log_level level, const char *fmt, va_list ap)
 {
 	char line[LOG_LINE_MAX], when[32];
