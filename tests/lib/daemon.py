@@ -116,25 +116,26 @@ class Daemon:
         return None
 
     def children(self):
-        """{title: pid} of the processes below the master, as ps shows them."""
+        """{pid: title} of the processes below the master, as ps shows them. Two generations have the same titles."""
         found = {}
         for entry in pathlib.Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue
             try:
-                stat = (entry / "stat").read_text()
-                if int(stat.rpartition(")")[2].split()[1]) != self.pid or stat.rpartition(")")[2].split()[0] == "Z":
+                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+                if int(parent) != self.pid or state in "ZX":
                     continue
                 title = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            found[title] = int(entry.name)
-            self.family.add(int(entry.name))
+            if title:  # a process without memory is on its way out
+                found[int(entry.name)] = title
+                self.family.add(int(entry.name))
         return found
 
     def pids(self, role):
         """Pids of "worker" (in order of their index), "prober" ..."""
-        match = sorted((t, p) for t, p in self.children().items() if t.startswith(f"hale: {role}"))
+        match = sorted((title, pid) for pid, title in self.children().items() if title.startswith(f"hale: {role}"))
         return [pid for _, pid in match]
 
     def kill(self, role, index=0, sig=signal.SIGKILL):
