@@ -29,6 +29,7 @@
 #include "hale/provider.h"
 #include "hale/upstream.h"
 #include "worker_http.h"
+#include "worker_proxy.h"
 #include "worker_rounds.h"
 #include "worker_routes.h"
 
@@ -120,9 +121,18 @@ worker_drain_cb(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
+worker_deadline_cb(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	worker_proxy_end_all(arg);
+}
+
+static void
 worker_drain(struct worker *w)
 {
 	struct htable_daemon d;
+	struct timeval bound;
 
 	if (w->leaving)
 		return;
@@ -132,6 +142,8 @@ worker_drain(struct worker *w)
 	if (d.state == DAEMON_DRAINING)
 		w->last_accepts = WORKER_LAST_ACCEPTS;
 	w->draining = d.state == DAEMON_DRAINING;
+	bound = (struct timeval){w->conf->limits.drain_timeout_ms / 1000, w->conf->limits.drain_timeout_ms % 1000 * 1000};
+	evtimer_add(w->deadline, &bound);
 	log_debug("draining connections=%u requests=%u", worker_http_connections(w->http),
 	          worker_http_requests(w->http));
 	worker_drain_cb(-1, 0, w);
@@ -191,9 +203,11 @@ worker_init(struct worker *w, const struct heritage *h)
 	w->upstream = upstream_new(w->base, &ul);
 	w->rounds = worker_rounds_new(w);
 	w->http = worker_http_new(w->base, l, w->table, w->index, worker_routes_dispatch, w);
+	TAILQ_INIT(&w->running);
 	w->drain_timer = evtimer_new(w->base, worker_drain_cb, w);
+	w->deadline = evtimer_new(w->base, worker_deadline_cb, w);
 	w->control = event_new(w->base, h->control_fd, EV_READ | EV_PERSIST, worker_control_cb, w);
-	if (w->drain_timer == NULL || w->control == NULL || event_add(w->control, NULL) != 0)
+	if (w->drain_timer == NULL || w->deadline == NULL || w->control == NULL || event_add(w->control, NULL) != 0)
 		log_fatal(PROC_EXIT_CRASH, "cannot watch the control socket");
 	/* Listening comes last: the first request finds everything in place. */
 	w->listening = true;
@@ -210,6 +224,7 @@ worker_release(struct worker *w)
 	upstream_freep(&w->upstream);
 	event_free(w->control);
 	event_free(w->drain_timer);
+	event_free(w->deadline);
 	free(w->endpoint);
 	arena_freep(&w->endpoint_arena);
 	event_base_free(w->base);

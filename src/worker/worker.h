@@ -2,6 +2,8 @@
 #ifndef HALE_WORKER_H
 #define HALE_WORKER_H
 
+#include <sys/queue.h>
+
 #include "hale/hale.h"
 #include "hale/mode.h"
 
@@ -36,6 +38,8 @@ struct worker {
 	bool listening;
 	unsigned last_accepts; /* turns of the loop left to empty the listening sockets before they are closed */
 	int exit_code;
+	TAILQ_HEAD(worker_running, proxy) running; /* relayed requests without an end so far */
+	struct event *deadline;                    /* of a drain: what still runs then is told so and ended */
 };
 
 /* 64 fresh random bits (splitmix64, seeded from the kernel at start): for choosing, never for secrets. */

@@ -32,6 +32,7 @@ worker_proxy_free(struct proxy *p)
 {
 	struct arena *a = p->arena;
 
+	TAILQ_REMOVE(&p->w->running, p, entry);
 	worker_attempt_clear(p);
 	if (p->backoff)
 		event_free(p->backoff);
@@ -194,6 +195,19 @@ worker_proxy_may_retry(const struct proxy *p, const struct attempt_failure *f)
 	return false;
 }
 
+/* Tells the client, as far as it can still be told. */
+static void
+worker_proxy_give_up(struct proxy *p, const struct attempt_failure *f)
+{
+	if (p->begun && p->a.sse)
+		worker_answer_broken_stream(p, f);
+	else if (p->begun)
+		http_reply_abort(p->r);
+	else
+		worker_answer_error(p, f);
+	worker_proxy_free(p);
+}
+
 void
 worker_proxy_failed(struct proxy *p, const struct attempt_failure *f)
 {
@@ -209,13 +223,7 @@ worker_proxy_failed(struct proxy *p, const struct attempt_failure *f)
 	log_limited(log_info, "attempt failed call=%s deployment=%s attempt=%u status=%d class=%s text=\"%s\"", p->call_id,
 	            p->a.d->id, p->attempts, p->a.status, outcome_name(f->class), f->text);
 	if (!worker_proxy_may_retry(p, f)) {
-		if (p->begun && p->a.sse)
-			worker_answer_broken_stream(p, f);
-		else if (p->begun)
-			http_reply_abort(p->r);
-		else
-			worker_answer_error(p, f);
-		worker_proxy_free(p);
+		worker_proxy_give_up(p, f);
 		return;
 	}
 	counter_add(p->w->table, p->w->index, COUNTER_RETRIES, 1);
@@ -364,6 +372,7 @@ worker_proxy_start(struct worker *w, struct http_req *r, enum mode m)
 	p->r = r;
 	p->arena = a;
 	p->mode = m;
+	TAILQ_INSERT_TAIL(&w->running, p, entry);
 	strbuf_init(&p->trail, 1024);
 	worker_proxy_call_id(w, p->call_id);
 	if (!worker_proxy_parse(p) || !worker_proxy_resolve(p))
@@ -375,4 +384,27 @@ worker_proxy_start(struct worker *w, struct http_req *r, enum mode m)
 		counter_add(w->table, w->index, COUNTER_STREAMS, 1);
 	http_req_watch(r, worker_proxy_gone, worker_proxy_drained, p);
 	worker_proxy_next(p);
+}
+
+void
+worker_proxy_end_all(struct worker *w)
+{
+	const struct attempt_failure f = {
+		.status = 503, .text = "the gateway is shutting down", .code = "shutting_down"};
+	struct proxy *p, *next;
+	unsigned n = 0;
+
+	for (p = TAILQ_FIRST(&w->running); p; p = next) {
+		next = TAILQ_NEXT(p, entry);
+		n++;
+		if (p->a.d == NULL) { /* between two attempts */
+			worker_proxy_refuse(p, f.status, "The gateway is shutting down.", NULL, f.code);
+			continue;
+		}
+		outcome_dropped(w->table, w->index, p->a.d->index);
+		strbuf_printf(&p->trail, "%s%s", p->trail.len ? "; " : "", f.text);
+		worker_proxy_give_up(p, &f);
+	}
+	if (n)
+		log_warn("drain timeout, requests ended with an error: %u", n);
 }

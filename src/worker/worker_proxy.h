@@ -10,5 +10,7 @@ struct worker;
 
 /* Takes the request over and answers it, now or later. */
 void worker_proxy_start(struct worker *w, struct http_req *r, enum mode m);
+/* Ends every running request with an error that says why: 503, or an error event in a stream that has begun. */
+void worker_proxy_end_all(struct worker *w);
 
 #endif

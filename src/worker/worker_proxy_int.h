@@ -2,6 +2,8 @@
 #ifndef HALE_WORKER_PROXY_INT_H
 #define HALE_WORKER_PROXY_INT_H
 
+#include <sys/queue.h>
+
 #include "hale/json_scan.h"
 #include "hale/mode.h"
 #include "hale/outcome.h"
@@ -44,6 +46,7 @@ struct attempt {
 };
 
 struct proxy {
+	TAILQ_ENTRY(proxy) entry; /* in worker.running */
 	struct worker *w;
 	struct http_req *r;
 	struct arena *arena;

@@ -1,6 +1,7 @@
 """SIGTERM: readiness says no, running requests end, the wait is bounded."""
 
 import http.client
+import json
 import signal
 import threading
 
@@ -80,7 +81,8 @@ def test_readiness_says_no_while_draining(hale, sim):
 def test_drain_is_bounded(hale, sim):
     sim.fault(hang="before_head")
     daemon = hale(config(sim, drain_timeout_ms=300))
-    thread = threading.Thread(target=lambda: pytest.raises(Exception, daemon.chat, "gpt"))
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(daemon.chat("gpt")))
     thread.start()
     wait_until(lambda: sim.stats()["requests"]["total"] == 1, what="the request to reach the upstream")
     daemon.children()
@@ -88,18 +90,21 @@ def test_drain_is_bounded(hale, sim):
     assert daemon.wait_exit() == 0
     daemon.wait_family()
     thread.join(20)
+    assert (answers[0].status_code, answers[0].json()["error"]["code"]) == (503, "shutting_down")
 
 
 def test_drain_of_a_reload_is_bounded(hale, sim):
     sim.fault(hang="before_head", times=1)
     daemon = hale(config(sim, drain_timeout_ms=300))
-    thread = threading.Thread(target=lambda: pytest.raises(Exception, daemon.chat, "gpt"))
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(daemon.chat("gpt")))
     thread.start()
     wait_until(lambda: sim.stats()["requests"]["total"] == 1, what="the request to reach the upstream")
     daemon.process.send_signal(signal.SIGHUP)
     daemon.wait_log("ready generation=2")
     wait_until(lambda: len(daemon.children()) == 3, 20, "the old generation to end")
     thread.join(20)
+    assert (answers[0].status_code, answers[0].json()["error"]["code"]) == (503, "shutting_down")
     assert daemon.chat("gpt").status_code == 200
 
 
@@ -141,3 +146,19 @@ def test_new_connections_are_refused_at_the_end(hale, sim):
         wait_until(refused, what="connections to be refused")
         assert [line for line in lines if line][-1] == b"data: [DONE]"
     assert daemon.wait_exit() == 0
+
+
+def test_a_stream_beyond_the_bound_is_told(hale, sim):
+    """No stream may just stop: at the drain timeout it ends with an error event, in good order."""
+    sim.fault(chunks=100000, chunk_delay_ms=10)
+    daemon = hale(config(sim, drain_timeout_ms=400))
+    with daemon.chat("gpt", stream=True) as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        daemon.children()
+        daemon.process.send_signal(signal.SIGTERM)
+        rest = [line for line in lines if line]
+    error = json.loads(rest[-1].removeprefix(b"data: "))["error"]
+    assert error["code"] == "shutting_down"
+    assert daemon.wait_exit() == 0
+    daemon.wait_log("requests ended with an error: 1")
