@@ -339,35 +339,65 @@ upstream_http_give(struct upstream_http *p, const char *data, size_t len, size_t
 	return UPSTREAM_HTTP_BODY;
 }
 
+/* Chunks as far as data goes, their contents moved together: a stream's events of one read cost their reader one
+ * call and its client one write, not one each. */
+static enum upstream_http_event
+upstream_http_feed_chunks(struct upstream_http *p, char *data, size_t len, size_t *used)
+{
+	const char *why = NULL;
+	char *body = NULL;
+	size_t body_len = 0;
+
+	while (*used < len && p->state != UPSTREAM_HTTP_AT_END && !why) {
+		size_t n = len - *used;
+
+		if (p->state != UPSTREAM_HTTP_IN_CHUNK) {
+			why = upstream_http_frame_byte(p, data[(*used)++]);
+			continue;
+		}
+		if (n > p->left)
+			n = (size_t)p->left;
+		if (!body)
+			body = data + *used;
+		else
+			memmove(body + body_len, data + *used, n);
+		body_len += n;
+		*used += n;
+		p->left -= n;
+		if (p->left == 0)
+			p->state = UPSTREAM_HTTP_CHUNK_CR;
+	}
+	if (why)
+		upstream_http_bad(p, why); /* reported after the bytes before it */
+	if (body_len) {
+		p->body = body;
+		p->body_len = body_len;
+		return UPSTREAM_HTTP_BODY;
+	}
+	return why ? UPSTREAM_HTTP_BAD : p->state == UPSTREAM_HTTP_AT_END ? UPSTREAM_HTTP_DONE : UPSTREAM_HTTP_MORE;
+}
+
 enum upstream_http_event
 upstream_http_feed(struct upstream_http *p, char *data, size_t len, size_t *used)
 {
 	*used = 0;
 	if (p->state == UPSTREAM_HTTP_IN_HEAD)
 		return len ? upstream_http_feed_head(p, data, len, used) : UPSTREAM_HTTP_MORE;
-	while (*used < len || p->state == UPSTREAM_HTTP_AT_END) {
-		size_t n = len - *used;
-		const char *why;
-
-		switch (p->state) {
-		case UPSTREAM_HTTP_AT_END: return UPSTREAM_HTTP_DONE;
-		case UPSTREAM_HTTP_FAILED: return UPSTREAM_HTTP_BAD;
-		case UPSTREAM_HTTP_TO_END: return upstream_http_give(p, data + *used, n, used);
-		case UPSTREAM_HTTP_IN_LENGTH:
-		case UPSTREAM_HTTP_IN_CHUNK:
-			if (n > p->left)
-				n = (size_t)p->left;
-			p->left -= n;
-			if (p->left == 0)
-				p->state = p->chunked ? UPSTREAM_HTTP_CHUNK_CR : UPSTREAM_HTTP_AT_END;
-			return upstream_http_give(p, data + *used, n, used);
-		default:
-			why = upstream_http_frame_byte(p, data[(*used)++]);
-			if (why)
-				return upstream_http_bad(p, why);
-		}
+	switch (p->state) {
+	case UPSTREAM_HTTP_AT_END: return UPSTREAM_HTTP_DONE;
+	case UPSTREAM_HTTP_FAILED: return UPSTREAM_HTTP_BAD;
+	case UPSTREAM_HTTP_TO_END: return len ? upstream_http_give(p, data, len, used) : UPSTREAM_HTTP_MORE;
+	case UPSTREAM_HTTP_IN_LENGTH:
+		if (len == 0)
+			return UPSTREAM_HTTP_MORE;
+		if (len > p->left)
+			len = (size_t)p->left;
+		p->left -= len;
+		if (p->left == 0)
+			p->state = UPSTREAM_HTTP_AT_END;
+		return upstream_http_give(p, data, len, used);
+	default: return upstream_http_feed_chunks(p, data, len, used);
 	}
-	return UPSTREAM_HTTP_MORE;
 }
 
 bool
