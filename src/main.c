@@ -8,6 +8,7 @@
 
 #include "hale/heritage.h"
 #include "hale/log.h"
+#include "hale/proc.h"
 
 extern char **environ;
 
@@ -31,6 +32,7 @@ main_daemon(const struct cli_options *o)
 		.prober_main = prober_main,
 	};
 
+	proc_no_core();
 	return master_run(&m);
 }
 

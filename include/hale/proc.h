@@ -11,8 +11,10 @@ enum proc_exit {
 	PROC_EXIT_CONFIG = 2, /* configuration or permission: respawning cannot help */
 };
 
+/* No core dump of this process and its children, to a file or to a handler: their memory holds keys. */
+void proc_no_core(void);
 /* First thing in a child: PDEATHSIG (and the check that the parent did not die before it),
- * default signal handlers, core dumps of secrets off, title "hale: <role>[<index>]". */
+ * default signal handlers, title "hale: <role>[<index>]". */
 void proc_child_init(const char *role, int index, int parent_pid);
 /* Sets the title ps shows. Never contains arguments, so no secret can be in it. */
 void proc_title(const char *fmt, ...) HALE_PRINTF(1, 2);

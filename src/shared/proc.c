@@ -14,6 +14,13 @@
 #include "hale/err.h"
 
 void
+proc_no_core(void)
+{
+	/* Not 0: the kernel hands a core to a core_pattern pipe whatever the limit is, unless it is exactly 1. */
+	setrlimit(RLIMIT_CORE, &(struct rlimit){1, 1});
+}
+
+void
 proc_child_init(const char *role, int index, int parent_pid)
 {
 	static const int reset[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGUSR1, SIGUSR2, SIGQUIT};
@@ -27,7 +34,6 @@ proc_child_init(const char *role, int index, int parent_pid)
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* memory holds keys */
 	if (index < 0)
 		proc_title("%s", role);
 	else
