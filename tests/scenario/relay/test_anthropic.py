@@ -75,9 +75,16 @@ def test_errors_have_openai_form(gate, sim, status, kind):
 
 @pytest.mark.parametrize("fault", [{"cut_after": 4}, {"error_after": 4}])
 def test_broken_stream_ends_with_an_error(gate, sim, fault):
-    sim.fault("sk-a", **fault)
+    sim.fault("sk-a", chunk_delay_ms=20, **fault)  # content is out before the break
     last = events(gate.chat("g", stream=True))[-1]
     assert json.loads(last)["error"]["message"]
+
+
+def test_stream_that_begins_with_an_error_is_one(gate, sim):
+    """Nothing reached the client: the answer is an error with a status, not a stream."""
+    sim.fault("sk-a", error_after=0)
+    answer = gate.chat("g", stream=True)
+    assert answer.status_code == 502 and answer.json()["error"]["message"]
 
 
 def test_probe(gate, sim):
