@@ -84,18 +84,28 @@ worker_attempt_token_cb(evutil_socket_t fd, short what, void *arg)
 	                    "upstream_timeout");
 }
 
+/* stream_timeout of the deployment, else of the router: how long a stream may take to begin. 0: not set. */
+static uint32_t
+worker_attempt_begin_ms(const struct proxy *p)
+{
+	return p->a.d->stream_timeout_ms ? p->a.d->stream_timeout_ms : p->w->conf->router.stream_timeout_ms;
+}
+
 static void
 worker_attempt_arm_token(struct proxy *p)
 {
 	const struct conf_limits *l = &p->w->conf->limits;
 	uint32_t ms = p->a.watch.content ? l->stream_idle_timeout_ms : l->first_token_timeout_ms;
-	struct timeval tv = {ms / 1000, (ms % 1000) * 1000};
+	struct timeval tv;
 
+	if (ms == 0 && !p->a.watch.content)
+		ms = worker_attempt_begin_ms(p);
 	if (ms == 0) {
 		if (p->a.token)
 			evtimer_del(p->a.token);
 		return;
 	}
+	tv = (struct timeval){ms / 1000, (ms % 1000) * 1000};
 	if (p->a.token == NULL)
 		p->a.token = evtimer_new(p->w->base, worker_attempt_token_cb, p);
 	if (p->a.token)
@@ -416,12 +426,8 @@ worker_attempt_timers(const struct proxy *p, struct upstream_timers *t)
 	t->connect_ms = c->limits.connect_timeout_ms;
 	t->head_ms = c->limits.first_byte_timeout_ms;
 	t->total_ms = d->timeout_ms ? d->timeout_ms : c->router.timeout_ms;
-	if (p->stream) {
-		uint32_t first = d->stream_timeout_ms ? d->stream_timeout_ms : c->router.stream_timeout_ms;
-
-		if (first)
-			t->head_ms = first;
-	}
+	if (p->stream && worker_attempt_begin_ms(p))
+		t->head_ms = worker_attempt_begin_ms(p);
 }
 
 int

@@ -87,6 +87,14 @@ def test_hanging_upstream_is_left(hale, sim, where):
     assert answer.headers["x-litellm-model-id"] == "b" and events(answer)[-1] == DONE
 
 
+@pytest.mark.parametrize("where", ["before_head", "after_head"])
+def test_stream_timeout_bounds_the_wait_for_the_first_token(hale, sim, where):
+    gate = hale(pair(sim, router_settings={"stream_timeout": 0.3}))
+    sim.fault("sk-a", hang=where)
+    answer = gate.chat("g", stream=True)
+    assert answer.headers["x-litellm-model-id"] == "b" and events(answer)[-1] == DONE
+
+
 def test_timeout_of_the_deployment(hale, sim):
     config = pair(sim, router_settings={"num_retries": 0})
     config["model_list"][0]["litellm_params"]["timeout"] = 0.3
