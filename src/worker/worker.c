@@ -31,6 +31,7 @@
 #include "worker_http.h"
 #include "worker_proxy.h"
 #include "worker_rounds.h"
+#include "worker_route.h"
 #include "worker_routes.h"
 
 #define WORKER_LAST_ACCEPTS 100 /* turns of the loop that the last connections get when the daemon ends */
@@ -38,11 +39,7 @@
 uint64_t
 worker_random(struct worker *w)
 {
-	uint64_t z = (w->random += 0x9e3779b97f4a7c15ULL);
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-	return z ^ (z >> 31);
+	return worker_route_random(w->random, w->draws++);
 }
 
 const struct endpoint *

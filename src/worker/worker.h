@@ -32,7 +32,7 @@ struct worker {
 	struct worker_rounds *rounds;
 	struct arena *endpoint_arena;
 	const struct endpoint **endpoint; /* [deployment][mode][stream], built when first used */
-	uint64_t random;                  /* state of worker_random() */
+	uint64_t random, draws;           /* seed and position of worker_random() */
 	bool leaving;  /* told to drain */
 	bool draining; /* because the daemon ends, not because of a reload: health answers say so */
 	bool listening;
@@ -42,7 +42,7 @@ struct worker {
 	struct event *deadline;                    /* of a drain: what still runs then is told so and ended */
 };
 
-/* 64 fresh random bits (splitmix64, seeded from the kernel at start): for choosing, never for secrets. */
+/* 64 fresh random bits, seeded from the kernel at start: see worker_route_random(). */
 uint64_t worker_random(struct worker *w);
 /* The endpoint of a deployment's mode; NULL: the provider has no such mode, or model cannot be put in a URL.
  * model NULL: the deployment's own, cached for the life of the worker; otherwise allocated in a. */

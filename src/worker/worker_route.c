@@ -140,10 +140,10 @@ worker_route_pick_metric(const struct route_input *in)
 	return 3;
 }
 
-static uint64_t
-worker_route_expand(uint64_t random, unsigned draw)
+uint64_t
+worker_route_random(uint64_t seed, uint64_t draw)
 {
-	uint64_t z = random + (draw + 1) * 0x9e3779b97f4a7c15ULL;
+	uint64_t z = seed + (draw + 1) * 0x9e3779b97f4a7c15ULL;
 
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
@@ -177,7 +177,7 @@ worker_route_draw(const struct route_input *in, int metric, struct route_result 
 		return false;
 	if (total <= 0)
 		return metric != 3 && worker_route_draw(in, 3, out);
-	at = (double)(worker_route_expand(in->random, out->nchosen) >> 11) * 0x1p-53 * total;
+	at = (double)(worker_route_random(in->random, out->nchosen) >> 11) * 0x1p-53 * total;
 	for (uint32_t i = 0; i < in->ncandidate; i++) {
 		double weight;
 

@@ -24,7 +24,6 @@ const char *route_why_name(enum route_why w);
 struct route_candidate {
 	uint32_t deployment;
 	const struct htable_view *view;
-	uint32_t inflight;
 	bool refused; /* this request was already refused by it */
 	enum route_why why; /* out */
 };
@@ -45,6 +44,9 @@ struct route_result {
 	bool safety_net;          /* every candidate was unhealthy, the filter was bypassed */
 	bool safety_net_cooldown; /* every candidate was cooling down, that filter was bypassed */
 };
+
+/* Number `draw` (from 0) of the splitmix64 sequence that seed starts: for choosing, never for secrets. */
+uint64_t worker_route_random(uint64_t seed, uint64_t draw);
 
 /* candidates -> health filter -> cooldown filter -> safety net -> blocked -> order -> weighted shuffle. */
 void worker_route(const struct route_input *in, struct route_result *out);
