@@ -9,6 +9,8 @@
 #ifndef HALE_PROVIDER_H
 #define HALE_PROVIDER_H
 
+#include <sys/uio.h>
+
 #include "hale/hale.h"
 #include "hale/mode.h"
 
@@ -41,6 +43,7 @@ struct provider_xlate {
 	               const char **why);
 	/* Whole 2xx answer -> OpenAI answer. HALE_EINVAL: not the provider's form. */
 	int (*response)(const char *model, const char *body, size_t len, struct strbuf *out);
+	const char *stream_type; /* content type of a streamed answer; NULL: text/event-stream */
 	/* Error answer -> message and type for the OpenAI envelope. */
 	int (*error)(int status, const char *body, size_t len, struct strbuf *message, const char **type);
 	/* include_usage: the client asked for the last chunk with the token counts (json_scan.include_usage). */
@@ -52,15 +55,42 @@ struct provider_xlate {
 	void (*stream_free)(struct xlate_stream *s);
 };
 
+/* How the request of a mode travels. */
+enum op_form {
+	OP_JSON = 0,  /* a JSON object with a top-level "model" */
+	OP_MULTIPART, /* multipart/form-data with a part "model" */
+	OP_LIST,      /* a GET without a body */
+	OP_WEBSOCKET, /* an upgrade, then frames both ways: endpoint.url is still http(s) */
+};
+
+#define PROVIDER_SIGN_HEADERS_MAX 4
+
+/* What a signature over one request needs, and the headers that it becomes. */
+struct provider_sign {
+	const struct deployment *d;
+	const struct endpoint *endpoint;
+	const struct iovec *body;
+	unsigned nbody;
+	uint64_t now_real_ns;
+	struct http_header header[PROVIDER_SIGN_HEADERS_MAX]; /* out, allocated in the arena */
+	unsigned nheader;
+};
+
 /* One cell of mode x provider. */
 struct provider_op {
-	/* Address and static headers for `model` (upstream name); allocated in a. HALE_EINVAL: no usable base, or
-	 * a header value that would break the request head; HALE_ELIMIT: too many headers. */
-	int (*endpoint)(struct arena *a, const struct deployment *d, const char *model, bool stream,
-	                struct endpoint *out);
+	/* Address and static headers for `model` (upstream name); allocated in a. op is this cell. HALE_EINVAL: no
+	 * usable base, or a header value that would break the request head; HALE_ELIMIT: too many headers. */
+	int (*endpoint)(struct arena *a, const struct provider_op *op, const struct deployment *d, const char *model,
+	                bool stream, struct endpoint *out);
+	const char *path; /* behind the provider's base, for endpoint(); NULL where the address has another form */
+	enum op_form form;
+	bool binary; /* the answer is bytes (audio): passed on as they come */
 	const struct provider_xlate *xlate; /* NULL: OpenAI's form both ways */
-	/* Does a 2xx body, as the provider sent it, have the mode's essential member? *why: static text when not. */
+	/* Does a 2xx body, as the provider sent it, have the mode's essential member? *why: static text when not. NULL: a
+	 * 2xx is enough. */
 	bool (*essential)(const char *body, size_t len, const char **why);
+	/* Headers that depend on the body and the time, for each request. NULL: none. HALE_EINVAL: no credentials. */
+	int (*sign)(struct arena *a, struct provider_sign *s);
 };
 
 struct provider {

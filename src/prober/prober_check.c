@@ -244,6 +244,23 @@ prober_check_unsent(const struct prober_check *c, enum health_reason reason, con
 	prober_check_text(out->error, sizeof(out->error), text);
 }
 
+/* Adds the signature of providers that want one to header, which r uses. */
+static bool
+prober_check_sign(const struct prober_check *c, struct upstream_request *r, struct http_header *header)
+{
+	struct provider_sign s = {
+		.d = c->deployment, .endpoint = r->endpoint, .body = r->body, .nbody = r->nbody, .now_real_ns = clock_real_ns(),
+	};
+
+	if (!c->request.op->sign)
+		return true;
+	if (c->request.op->sign(c->arena, &s) != 0)
+		return false;
+	memcpy(header + r->nheader, s.header, s.nheader * sizeof(*s.header));
+	r->nheader += s.nheader;
+	return true;
+}
+
 /* Sends the form c->adapt. false: *failed says why it was not sent. */
 static bool
 prober_check_send(struct prober_check *c, struct prober_report *failed)
@@ -252,7 +269,7 @@ prober_check_send(struct prober_check *c, struct prober_report *failed)
 		.endpoint = &c->request.endpoint,
 		.insecure_tls = c->deployment->insecure_tls,
 	};
-	struct http_header type = {.name = "Content-Type"};
+	struct http_header header[1 + PROVIDER_SIGN_HEADERS_MAX];
 	uint64_t now_ns = clock_mono_ns();
 	enum upstream_error err = UPSTREAM_OK;
 	const char *why = NULL;
@@ -266,16 +283,18 @@ prober_check_send(struct prober_check *c, struct prober_report *failed)
 		prober_check_unsent(c, REASON_NO_PROBE, why ? why : "no probe for this mode and provider", failed);
 		return false;
 	}
-	if (c->request.content_type) {
-		type.value = c->request.content_type;
-		r.header = &type;
-		r.nheader = 1;
-	}
+	r.header = header;
+	if (c->request.content_type)
+		header[r.nheader++] = (struct http_header){"Content-Type", c->request.content_type};
 	if (c->request.body) {
 		union { const char *from; void *to; } body = {.from = c->request.body}; /* iovec knows no const */
 
 		r.body[0] = (struct iovec){.iov_base = body.to, .iov_len = c->request.body_len};
 		r.nbody = 1;
+	}
+	if (!prober_check_sign(c, &r, header)) {
+		prober_check_unsent(c, REASON_UNAUTHORIZED, "no credentials to sign the request with", failed);
+		return false;
 	}
 	r.timers.total_ms = (uint32_t)((c->deadline_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS);
 	c->call = upstream_start(c->env->upstream, &r, &prober_check_ops, c, &err);

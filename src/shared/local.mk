@@ -40,6 +40,7 @@ src_libshared_a_SOURCES = \
 	src/shared/provider_azure.c \
 	src/shared/provider_endpoint.c \
 	src/shared/provider_impl.h \
+	src/shared/provider_essential.c \
 	src/shared/provider_openai.c \
 	src/shared/sdnotify.c \
 	src/shared/redact.c \

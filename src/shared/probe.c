@@ -366,7 +366,7 @@ probe_request_build(struct arena *a, const struct conf *c, const struct deployme
 		rc = probe_resolve_op(&b, why);
 	if (rc)
 		return rc;
-	rc = out->op->endpoint(a, &b.target, b.model, false, &out->endpoint);
+	rc = out->op->endpoint(a, out->op, &b.target, b.model, false, &out->endpoint);
 	if (rc) {
 		*why = b.target.api_base ? "api_base, api_key or extra_headers cannot be used in a request"
 		                         : "the deployment has no api_base";

@@ -12,11 +12,15 @@
 
 #include "provider_impl.h"
 
-/* Modes of a row in OpenAI's form. */
-#define PROVIDER_CHAT [MODE_CHAT] = &provider_openai_chat
-#define PROVIDER_COMPLETION [MODE_COMPLETION] = &provider_openai_completion
-#define PROVIDER_EMBEDDING [MODE_EMBEDDING] = &provider_openai_embedding
-#define PROVIDER_OPENAI_OPS {PROVIDER_CHAT, PROVIDER_COMPLETION, PROVIDER_EMBEDDING}
+/* Cells of a row in OpenAI's form. */
+#define OPENAI(mode) [MODE_##mode] = &provider_openai_op[MODE_##mode]
+#define OPENAI_TEXT OPENAI(CHAT), OPENAI(COMPLETION), OPENAI(EMBEDDING)
+#define OPENAI_AUDIO OPENAI(AUDIO_TRANSCRIPTION), OPENAI(AUDIO_SPEECH)
+#define OPENAI_IMAGE OPENAI(IMAGE_GENERATION), OPENAI(IMAGE_EDIT)
+/* A server that somebody named by address may offer any of them. */
+#define OPENAI_ALL \
+	{OPENAI_TEXT, OPENAI_AUDIO, OPENAI_IMAGE, OPENAI(RERANK), OPENAI(BATCH), OPENAI(RESPONSES), OPENAI(MODERATION)}
+#define AZURE(mode) [MODE_##mode] = &provider_azure_op[MODE_##mode]
 
 static const struct provider provider_table[] = {
 	{
@@ -24,7 +28,7 @@ static const struct provider provider_table[] = {
 		.default_base = "https://api.openai.com/v1",
 		.key_env = {"OPENAI_API_KEY"},
 		.base_env = {"OPENAI_BASE_URL", "OPENAI_API_BASE"},
-		.op = PROVIDER_OPENAI_OPS,
+		.op = OPENAI_ALL,
 	},
 	{
 		.name = "azure",
@@ -32,100 +36,99 @@ static const struct provider provider_table[] = {
 		.base_env = {"AZURE_API_BASE"},
 		.version_env = "AZURE_API_VERSION",
 		.default_version = "2025-02-01-preview",
-		.op = {[MODE_CHAT] = &provider_azure_chat,
-		       [MODE_COMPLETION] = &provider_azure_completion,
-		       [MODE_EMBEDDING] = &provider_azure_embedding},
+		.op = {AZURE(CHAT), AZURE(COMPLETION), AZURE(EMBEDDING), AZURE(IMAGE_GENERATION), AZURE(IMAGE_EDIT),
+		       AZURE(AUDIO_TRANSCRIPTION), AZURE(AUDIO_SPEECH), AZURE(BATCH), AZURE(RESPONSES)},
 	},
 	{
 		.name = "anthropic",
 		.default_base = "https://api.anthropic.com",
 		.key_env = {"ANTHROPIC_API_KEY"},
 		.base_env = {"ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"},
-		.op = {[MODE_CHAT] = &provider_anthropic_chat},
+		.op = {[MODE_CHAT] = &provider_anthropic_op[MODE_CHAT]},
 	},
 	{
 		.name = "groq",
 		.default_base = "https://api.groq.com/openai/v1",
 		.key_env = {"GROQ_API_KEY"},
 		.base_env = {"GROQ_API_BASE"},
-		.op = PROVIDER_OPENAI_OPS,
+		.op = {OPENAI_TEXT, OPENAI_AUDIO, OPENAI(RESPONSES), OPENAI(BATCH)},
 	},
 	{
 		.name = "together_ai",
 		.default_base = "https://api.together.xyz/v1",
 		.key_env = {"TOGETHERAI_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHER_API_KEY"},
 		.base_env = {"TOGETHERAI_API_BASE", "TOGETHER_AI_API_BASE"},
-		.op = PROVIDER_OPENAI_OPS,
+		.op = {OPENAI_TEXT, OPENAI_AUDIO, OPENAI(IMAGE_GENERATION), OPENAI(RERANK), OPENAI(BATCH)},
 	},
 	{
 		.name = "deepseek",
 		.default_base = "https://api.deepseek.com/v1",
 		.key_env = {"DEEPSEEK_API_KEY"},
 		.base_env = {"DEEPSEEK_API_BASE"},
-		.op = PROVIDER_OPENAI_OPS,
+		.op = {OPENAI(CHAT), OPENAI(COMPLETION)},
 	},
 	{
 		.name = "openrouter",
 		.default_base = "https://openrouter.ai/api/v1",
 		.key_env = {"OPENROUTER_API_KEY", "OR_API_KEY"},
 		.base_env = {"OPENROUTER_API_BASE"},
-		.op = PROVIDER_OPENAI_OPS,
+		.op = {OPENAI_TEXT, OPENAI(RESPONSES)},
 	},
 	{
 		.name = "xai",
 		.default_base = "https://api.x.ai/v1",
 		.key_env = {"XAI_API_KEY"},
 		.base_env = {"XAI_API_BASE"},
-		.op = PROVIDER_OPENAI_OPS,
+		.op = {OPENAI(CHAT), OPENAI(COMPLETION), OPENAI(IMAGE_GENERATION), OPENAI(RESPONSES), OPENAI(BATCH)},
 	},
 	{
 		.name = "fireworks_ai",
 		.default_base = "https://api.fireworks.ai/inference/v1",
 		.key_env = {"FIREWORKS_AI_API_KEY", "FIREWORKS_API_KEY", "FIREWORKSAI_API_KEY"},
 		.base_env = {"FIREWORKS_API_BASE"},
-		.op = PROVIDER_OPENAI_OPS,
+		.op = {OPENAI_TEXT, OPENAI(RERANK), OPENAI(RESPONSES)},
 	},
 	{
 		.name = "perplexity",
 		.default_base = "https://api.perplexity.ai",
 		.key_env = {"PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"},
 		.base_env = {"PERPLEXITY_API_BASE"},
-		.op = {PROVIDER_CHAT},
+		.op = {OPENAI(CHAT)},
 	},
 	{
 		.name = "mistral",
 		.default_base = "https://api.mistral.ai/v1",
 		.key_env = {"MISTRAL_API_KEY"},
 		.base_env = {"MISTRAL_API_BASE"},
-		.op = {PROVIDER_CHAT, PROVIDER_EMBEDDING},
+		.op = {OPENAI(CHAT), OPENAI(EMBEDDING), OPENAI(AUDIO_TRANSCRIPTION), OPENAI(MODERATION), OPENAI(OCR)},
 	},
 	{
 		.name = "jina_ai",
 		.default_base = "https://api.jina.ai/v1",
 		.key_env = {"JINA_AI_API_KEY"},
 		.base_env = {"JINA_AI_API_BASE"},
-		.op = {PROVIDER_EMBEDDING},
+		.op = {OPENAI(EMBEDDING), OPENAI(RERANK)},
 	},
 	{
 		.name = "voyage",
 		.default_base = "https://api.voyageai.com/v1",
 		.key_env = {"VOYAGE_API_KEY", "VOYAGE_AI_API_KEY", "VOYAGE_AI_TOKEN"},
 		.base_env = {"VOYAGE_API_BASE"},
-		.op = {PROVIDER_EMBEDDING},
+		.op = {OPENAI(EMBEDDING)},
 	},
 	{
 		.name = "hosted_vllm",
 		.key_env = {"HOSTED_VLLM_API_KEY"},
 		.base_env = {"HOSTED_VLLM_API_BASE"},
 		.local = true,
-		.op = PROVIDER_OPENAI_OPS,
+		.op = OPENAI_ALL,
 	},
 	{
 		.name = "vllm",
 		.key_env = {"VLLM_API_KEY"},
 		.base_env = {"VLLM_API_BASE"},
 		.local = true,
-		.op = PROVIDER_OPENAI_OPS,
+		.op = OPENAI_ALL,
 	},
 	{
 		.name = "ollama",
@@ -134,7 +137,7 @@ static const struct provider provider_table[] = {
 		.base_env = {"OLLAMA_API_BASE"},
 		.local = true,
 		.bare_path = "/v1",
-		.op = PROVIDER_OPENAI_OPS,
+		.op = {OPENAI_TEXT, OPENAI(RESPONSES)},
 	},
 	{
 		.name = "ollama_chat",
@@ -143,7 +146,7 @@ static const struct provider provider_table[] = {
 		.base_env = {"OLLAMA_API_BASE"},
 		.local = true,
 		.bare_path = "/v1",
-		.op = PROVIDER_OPENAI_OPS,
+		.op = {OPENAI_TEXT, OPENAI(RESPONSES)},
 	},
 	{
 		.name = "lm_studio",
@@ -151,20 +154,20 @@ static const struct provider provider_table[] = {
 		.key_env = {"LM_STUDIO_API_KEY"},
 		.base_env = {"LM_STUDIO_API_BASE"},
 		.local = true,
-		.op = PROVIDER_OPENAI_OPS,
+		.op = {OPENAI_TEXT, OPENAI(RESPONSES)},
 	},
 	{
 		/* No key variable: a server that somebody named by address must not be sent OpenAI's key. */
 		.name = "custom_openai",
 		.local = true,
-		.op = PROVIDER_OPENAI_OPS,
+		.op = OPENAI_ALL,
 	},
 	{
 		.name = "openai_like",
 		.key_env = {"OPENAI_LIKE_API_KEY"},
 		.base_env = {"OPENAI_LIKE_API_BASE"},
 		.local = true,
-		.op = PROVIDER_OPENAI_OPS,
+		.op = OPENAI_ALL,
 	},
 };
 

@@ -4,17 +4,17 @@
 #include "anthropic.h"
 #include "hale/arena.h"
 #include "hale/deployment.h"
-#include "hale/json_scan.h"
 #include "provider_impl.h"
 
 static int
-provider_anthropic_endpoint(struct arena *a, const struct deployment *d, const char *model, bool stream,
-                            struct endpoint *out)
+provider_anthropic_endpoint(struct arena *a, const struct provider_op *op, const struct deployment *d,
+                            const char *model, bool stream, struct endpoint *out)
 {
 	struct provider_base base;
 	int rc = provider_endpoint_base(a, d, &base);
 	size_t n;
 
+	(void)op;
 	(void)model;
 	(void)stream;
 	if (rc)
@@ -31,27 +31,6 @@ provider_anthropic_endpoint(struct arena *a, const struct deployment *d, const c
 	return rc ? rc : provider_endpoint_extra(a, d, out);
 }
 
-/* Content may be empty when the model had nothing to say; then the answer says why it ended. */
-static bool
-provider_anthropic_has_content(const char *body, size_t len, const char **why)
-{
-	struct json_want want[] = {{.key = "content"}, {.key = "stop_reason"}};
-	struct json_span first;
-	size_t at;
-
-	if (json_members(body, len, JSON_DEPTH_MAX, want, HALE_COUNT(want), why, &at)) {
-		*why = len ? "the answer is not a JSON object" : "the answer is empty";
-		return false;
-	}
-	if (json_first(body + want[0].value.start, want[0].value.len, &first))
-		return true;
-	if (want[0].value.len && body[want[0].value.start] == '[' && want[1].value.len &&
-	    body[want[1].value.start] == '"')
-		return true;
-	*why = "the answer has no content";
-	return false;
-}
-
 static const struct provider_xlate provider_anthropic_xlate = {
 	.request = anthropic_request,
 	.response = anthropic_answer,
@@ -61,8 +40,10 @@ static const struct provider_xlate provider_anthropic_xlate = {
 	.stream_free = anthropic_stream_free,
 };
 
-const struct provider_op provider_anthropic_chat = {
-	.endpoint = provider_anthropic_endpoint,
-	.xlate = &provider_anthropic_xlate,
-	.essential = provider_anthropic_has_content,
+const struct provider_op provider_anthropic_op[MODE_COUNT] = {
+	[MODE_CHAT] = {
+		.endpoint = provider_anthropic_endpoint,
+		.xlate = &provider_anthropic_xlate,
+		.essential = provider_essential_content,
+	},
 };

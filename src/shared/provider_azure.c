@@ -39,10 +39,18 @@ provider_azure_model(const char *model)
 	return model;
 }
 
+/* Batches and responses belong to the resource: the deployment is in the body, or nowhere. */
+static bool
+provider_azure_is_account_wide(const struct provider_op *op)
+{
+	return op == &provider_azure_op[MODE_BATCH] || op == &provider_azure_op[MODE_RESPONSES];
+}
+
 static const char *
 provider_azure_url(struct arena *a, const struct deployment *d, struct provider_base *base, const char *model,
-                   const char *path)
+                   const struct provider_op *op)
 {
+	const char *path = op->path;
 	const char *version = d->api_version ? d->api_version : d->provider->default_version;
 	const char *query, *openai = provider_azure_ends(base->root, "/openai") ? "" : "/openai";
 	bool v1_base = provider_azure_ends(base->root, "/openai/v1");
@@ -57,6 +65,8 @@ provider_azure_url(struct arena *a, const struct deployment *d, struct provider_
 		return provider_endpoint_url(a, base, path, query);
 	if (provider_azure_is_v1(version))
 		path = arena_printf(a, "%s/v1%s", openai, path);
+	else if (provider_azure_is_account_wide(op))
+		path = arena_printf(a, "%s%s", openai, path);
 	else
 		path = arena_printf(a, "%s/deployments/%s%s", openai,
 		                    provider_endpoint_encode(a, provider_azure_model(model)), path);
@@ -64,16 +74,20 @@ provider_azure_url(struct arena *a, const struct deployment *d, struct provider_
 }
 
 static int
-provider_azure_endpoint(struct arena *a, const struct deployment *d, const char *model, const char *path,
-                        struct endpoint *out)
+provider_azure_endpoint(struct arena *a, const struct provider_op *op, const struct deployment *d, const char *model,
+                        bool stream, struct endpoint *out)
 {
 	const char *token = conf_get_string(d->params, "azure_ad_token");
 	struct provider_base base;
 	int rc = provider_endpoint_base(a, d, &base);
 
+	(void)stream;
 	if (rc)
 		return rc;
-	*out = (struct endpoint){.method = "POST", .url = provider_azure_url(a, d, &base, model, path)};
+	*out = (struct endpoint){
+		.method = op->form == OP_LIST ? "GET" : "POST",
+		.url = provider_azure_url(a, d, &base, model, op),
+	};
 	if (token)
 		rc = provider_endpoint_header(out, "Authorization", arena_printf(a, "Bearer %s", token));
 	else
@@ -81,39 +95,17 @@ provider_azure_endpoint(struct arena *a, const struct deployment *d, const char 
 	return rc ? rc : provider_endpoint_extra(a, d, out);
 }
 
-static int
-provider_azure_chat_endpoint(struct arena *a, const struct deployment *d, const char *model, bool stream,
-                             struct endpoint *out)
-{
-	(void)stream;
-	return provider_azure_endpoint(a, d, model, "/chat/completions", out);
-}
+#define CELL(p, ...) {.endpoint = provider_azure_endpoint, .path = p, __VA_ARGS__}
 
-static int
-provider_azure_completion_endpoint(struct arena *a, const struct deployment *d, const char *model, bool stream,
-                                   struct endpoint *out)
-{
-	(void)stream;
-	return provider_azure_endpoint(a, d, model, "/completions", out);
-}
-
-static int
-provider_azure_embedding_endpoint(struct arena *a, const struct deployment *d, const char *model, bool stream,
-                                  struct endpoint *out)
-{
-	(void)stream;
-	return provider_azure_endpoint(a, d, model, "/embeddings", out);
-}
-
-const struct provider_op provider_azure_chat = {
-	.endpoint = provider_azure_chat_endpoint,
-	.essential = provider_openai_has_message,
-};
-const struct provider_op provider_azure_completion = {
-	.endpoint = provider_azure_completion_endpoint,
-	.essential = provider_openai_has_text,
-};
-const struct provider_op provider_azure_embedding = {
-	.endpoint = provider_azure_embedding_endpoint,
-	.essential = provider_openai_has_embedding,
+const struct provider_op provider_azure_op[MODE_COUNT] = {
+	[MODE_CHAT] = CELL("/chat/completions", .essential = provider_essential_message),
+	[MODE_COMPLETION] = CELL("/completions", .essential = provider_essential_text),
+	[MODE_EMBEDDING] = CELL("/embeddings", .essential = provider_essential_embedding),
+	[MODE_IMAGE_GENERATION] = CELL("/images/generations", .essential = provider_essential_image),
+	[MODE_IMAGE_EDIT] = CELL("/images/edits", .form = OP_MULTIPART, .essential = provider_essential_image),
+	[MODE_AUDIO_TRANSCRIPTION] = CELL("/audio/transcriptions", .form = OP_MULTIPART,
+	                                  .essential = provider_essential_transcript),
+	[MODE_AUDIO_SPEECH] = CELL("/audio/speech", .binary = true, .essential = provider_essential_audio),
+	[MODE_BATCH] = CELL("/batches", .form = OP_LIST, .essential = provider_essential_list),
+	[MODE_RESPONSES] = CELL("/responses", .essential = provider_essential_output),
 };

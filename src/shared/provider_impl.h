@@ -22,13 +22,23 @@ char *provider_endpoint_encode(struct arena *a, const char *text);
 /* root + path (+ "?" query, joined with the base's own); query may be NULL. */
 char *provider_endpoint_url(struct arena *a, const struct provider_base *b, const char *path, const char *query);
 
-/* Essential members of answers in OpenAI's form. */
-bool provider_openai_has_message(const char *body, size_t len, const char **why);
-bool provider_openai_has_text(const char *body, size_t len, const char **why);
-bool provider_openai_has_embedding(const char *body, size_t len, const char **why);
+/* Essential members of answers in OpenAI's form (provider_essential.c). */
+bool provider_essential_message(const char *body, size_t len, const char **why);    /* choices[0].message */
+bool provider_essential_text(const char *body, size_t len, const char **why);       /* choices[0].text */
+bool provider_essential_embedding(const char *body, size_t len, const char **why);  /* data[0].embedding */
+bool provider_essential_image(const char *body, size_t len, const char **why);      /* data[0].url or .b64_json */
+bool provider_essential_transcript(const char *body, size_t len, const char **why); /* text, which may be empty */
+bool provider_essential_audio(const char *body, size_t len, const char **why);      /* bytes that are no JSON object */
+bool provider_essential_ranking(const char *body, size_t len, const char **why);    /* results[0] with a score */
+bool provider_essential_list(const char *body, size_t len, const char **why);       /* data: an array */
+bool provider_essential_pages(const char *body, size_t len, const char **why);      /* pages[0] */
+bool provider_essential_output(const char *body, size_t len, const char **why);     /* output of a response that did not fail */
+bool provider_essential_moderation(const char *body, size_t len, const char **why); /* results[0] with a verdict */
+bool provider_essential_content(const char *body, size_t len, const char **why);    /* Anthropic's content or stop_reason */
 
-extern const struct provider_op provider_openai_chat, provider_openai_completion, provider_openai_embedding;
-extern const struct provider_op provider_azure_chat, provider_azure_completion, provider_azure_embedding;
-extern const struct provider_op provider_anthropic_chat;
+/* Cells by mode; an unused one has no endpoint function. */
+extern const struct provider_op provider_openai_op[MODE_COUNT];
+extern const struct provider_op provider_azure_op[MODE_COUNT];
+extern const struct provider_op provider_anthropic_op[MODE_COUNT];
 
 #endif

@@ -57,7 +57,7 @@ worker_endpoint(struct worker *w, struct arena *a, const struct deployment *d, e
 	if (model == NULL)
 		a = w->endpoint_arena;
 	e = arena_alloc(a, sizeof(*e));
-	if (op->endpoint(a, d, model ? model : d->upstream_model, stream, e) != 0)
+	if (op->endpoint(a, op, d, model ? model : d->upstream_model, stream, e) != 0)
 		return NULL;
 	if (model == NULL)
 		w->endpoint[at] = e;

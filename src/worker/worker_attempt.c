@@ -120,6 +120,16 @@ worker_attempt_passes(const char *name)
 	       strcasecmp(name, "retry-after-ms") == 0 || strcasecmp(name, "x-ms-region") == 0;
 }
 
+/* Is the answer the stream that was asked for, in the provider's own framing? */
+static bool
+worker_attempt_is_stream(const struct proxy *p)
+{
+	const struct provider_xlate *x = p->a.op->xlate;
+	const char *type = x && x->stream_type ? x->stream_type : "text/event-stream";
+
+	return p->stream && p->a.content_type && strncasecmp(p->a.content_type, type, strlen(type)) == 0;
+}
+
 static void
 worker_attempt_head_cb(void *arg, int status, const struct http_header *h, unsigned n)
 {
@@ -142,7 +152,7 @@ worker_attempt_head_cb(void *arg, int status, const struct http_header *h, unsig
 	}
 	if (status / 100 != 2)
 		return;
-	a->sse = p->stream && a->content_type && strncasecmp(a->content_type, "text/event-stream", 17) == 0;
+	a->sse = worker_attempt_is_stream(p);
 	if (a->sse && a->op->xlate && a->op->xlate->stream_new)
 		a->xs = a->op->xlate->stream_new(p->model, p->scan.include_usage);
 	if (a->sse)
@@ -430,14 +440,33 @@ worker_attempt_timers(const struct proxy *p, struct upstream_timers *t)
 		t->head_ms = worker_attempt_begin_ms(p);
 }
 
+/* Headers of this one request: what the body is, and the signature of providers that want one. */
+static int
+worker_attempt_headers(struct proxy *p, struct http_header *header, struct upstream_request *q, const char **why)
+{
+	struct provider_sign s = {.d = p->a.d, .endpoint = q->endpoint, .body = q->body, .nbody = q->nbody};
+
+	header[0] = (struct http_header){"Content-Type", "application/json"};
+	header[1] = (struct http_header){"Accept", p->stream ? "text/event-stream" : "application/json"};
+	q->header = header;
+	q->nheader = 2;
+	if (p->a.op->sign == NULL)
+		return 0;
+	s.now_real_ns = clock_real_ns();
+	*why = "This deployment has no credentials to sign the request with.";
+	if (p->a.op->sign(p->arena, &s) != 0)
+		return HALE_EUNSUPPORTED;
+	memcpy(header + q->nheader, s.header, s.nheader * sizeof(*s.header));
+	q->nheader += s.nheader;
+	return 0;
+}
+
 int
 worker_attempt_start(struct proxy *p, const struct deployment *d, const char **why)
 {
-	static const struct http_header plain[] = {{"Content-Type", "application/json"}, {"Accept", "application/json"}};
-	static const struct http_header stream[] = {{"Content-Type", "application/json"}, {"Accept", "text/event-stream"}};
+	struct http_header header[2 + PROVIDER_SIGN_HEADERS_MAX];
 	const char *model = worker_attempt_model(p, d);
-	struct upstream_request q = {.header = p->stream ? stream : plain, .nheader = 2,
-	                             .insecure_tls = d->insecure_tls};
+	struct upstream_request q = {.insecure_tls = d->insecure_tls};
 	struct attempt *a = &p->a;
 	enum upstream_error uerr;
 	int err = 0;
@@ -459,6 +488,8 @@ worker_attempt_start(struct proxy *p, const struct deployment *d, const char **w
 	else
 		err = worker_attempt_splice(p, model, &q);
 	worker_attempt_timers(p, &q.timers);
+	if (err == 0)
+		err = worker_attempt_headers(p, header, &q, why);
 	if (err == 0) {
 		a->call = upstream_start(p->w->upstream, &q, &worker_attempt_ops, p, &uerr);
 		if (a->call == NULL)

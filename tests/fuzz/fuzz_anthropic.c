@@ -28,7 +28,7 @@ is_json(const struct strbuf *b)
 static int
 run_stream(const char *text, size_t len, size_t step, struct strbuf *out, bool *done)
 {
-	const struct provider_xlate *x = provider_anthropic_chat.xlate;
+	const struct provider_xlate *x = provider_anthropic_op[MODE_CHAT].xlate;
 	struct xlate_stream *s = x->stream_new("m", true);
 	int rc = 0;
 
@@ -79,7 +79,7 @@ check_request(const char *text, size_t len)
 	json_tokener_free(tok);
 	strbuf_init(&out, 0);
 	if (json_object_is_type(o, json_type_object)) {
-		if (provider_anthropic_chat.xlate->request(NULL, "claude-sonnet-4-5", o, &out, &why) == 0)
+		if (provider_anthropic_op[MODE_CHAT].xlate->request(NULL, "claude-sonnet-4-5", o, &out, &why) == 0)
 			HALE_ASSERT(is_json(&out));
 		else
 			HALE_ASSERT(why && out.len == 0);
@@ -91,7 +91,7 @@ check_request(const char *text, size_t len)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct provider_xlate *x = provider_anthropic_chat.xlate;
+	const struct provider_xlate *x = provider_anthropic_op[MODE_CHAT].xlate;
 	const char *why = NULL, *type = NULL;
 	struct strbuf out;
 	size_t len = size - 1;
@@ -107,7 +107,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else if (data[0] == 1) {
 		if (x->response("m", text, len, &out) == 0)
 			HALE_ASSERT(is_json(&out));
-		if (!provider_anthropic_chat.essential(text, len, &why))
+		if (!provider_anthropic_op[MODE_CHAT].essential(text, len, &why))
 			HALE_ASSERT(why);
 	} else if (data[0] == 2) {
 		if (x->error(500, text, len, &out, &type) == 0)

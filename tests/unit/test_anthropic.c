@@ -287,11 +287,11 @@ check_answer(const char *body, const char *want)
 	const char *why = NULL;
 
 	strbuf_init(&out, 0);
-	assert_true(provider_anthropic_chat.essential(body, strlen(body), &why));
+	assert_true(provider_anthropic_op[MODE_CHAT].essential(body, strlen(body), &why));
 	assert_int_equal(xlate()->response("pub", body, strlen(body), &out), 0);
 	blank_created(&out);
 	assert_string_equal(strbuf_str(&out), want);
-	assert_true(provider_openai_has_message(strbuf_str(&out), out.len, &why));
+	assert_true(provider_essential_message(strbuf_str(&out), out.len, &why));
 	strbuf_release(&out);
 }
 
@@ -341,7 +341,7 @@ test_bad_answers(void **state)
 	for (size_t i = 0; i < HALE_COUNT(bad); i++) {
 		const char *why = NULL;
 
-		assert_false(provider_anthropic_chat.essential(bad[i], strlen(bad[i]), &why));
+		assert_false(provider_anthropic_op[MODE_CHAT].essential(bad[i], strlen(bad[i]), &why));
 		assert_non_null(why);
 		if (strcmp(bad[i], "{\"content\":[]}") != 0)
 			assert_int_equal(xlate()->response("m", bad[i], strlen(bad[i]), &out), HALE_EINVAL);

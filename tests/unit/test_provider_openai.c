@@ -30,13 +30,14 @@ check(essential_f f, const char *body, const char *want_why)
 		assert_string_equal(why, want_why);
 }
 
-#define NO_LIST "the answer has no choices or data"
+#define NO_LIST "the answer has no choices"
+#define NO_DATA "the answer has no data"
 #define NO_OBJECT "the answer is not a JSON object"
 
 static void
 test_chat(void **state)
 {
-	essential_f f = provider_openai_chat.essential;
+	essential_f f = provider_openai_op[MODE_CHAT].essential;
 
 	(void)state;
 	check(f, "{\"id\":\"x\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"a\"}}]}", NULL);
@@ -59,13 +60,13 @@ test_chat(void **state)
 	check(f, "{\"choices\":[{\"message\":\"x\"}]}", "the first choice has no message");
 	check(f, "{\"choices\":[{\"text\":\"x\"}]}", "the first choice has no message");
 	check(f, "{\"data\":[{\"message\":{}}]}", NO_LIST);
-	assert_ptr_equal(provider_azure_chat.essential, f);
+	assert_ptr_equal(provider_azure_op[MODE_CHAT].essential, f);
 }
 
 static void
 test_completion(void **state)
 {
-	essential_f f = provider_openai_completion.essential;
+	essential_f f = provider_openai_op[MODE_COMPLETION].essential;
 
 	(void)state;
 	check(f, "{\"choices\":[{\"text\":\"\"}]}", NULL);
@@ -77,7 +78,7 @@ test_completion(void **state)
 static void
 test_embedding(void **state)
 {
-	essential_f f = provider_openai_embedding.essential;
+	essential_f f = provider_openai_op[MODE_EMBEDDING].essential;
 
 	(void)state;
 	check(f, "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"embedding\":[0.1,-2e-3],\"index\":0}]}", NULL);
@@ -85,8 +86,45 @@ test_embedding(void **state)
 	check(f, "{\"data\":[{\"embedding\":null}]}", "the first element of data has no embedding");
 	check(f, "{\"data\":[{\"embedding\":[]}]}", "the first element of data has no embedding");
 	check(f, "{\"data\":[{\"embedding\":\"\"}]}", "the first element of data has no embedding");
-	check(f, "{\"data\":[]}", NO_LIST);
-	check(f, "{\"choices\":[{\"embedding\":[]}]}", NO_LIST);
+	check(f, "{\"data\":[]}", NO_DATA);
+	check(f, "{\"choices\":[{\"embedding\":[]}]}", NO_DATA);
+}
+
+/* The other modes: what counts, and what a 200 must not get away with. */
+static void
+test_other_modes(void **state)
+{
+	static const struct {
+		enum mode mode;
+		const char *body, *why; /* why NULL: counts */
+	} cases[] = {
+		{MODE_IMAGE_GENERATION, "{\"created\":1,\"data\":[{\"url\":\"https://x/y.png\"}]}", NULL},
+		{MODE_IMAGE_EDIT, "{\"data\":[{\"b64_json\":\"iVBO\"}]}", NULL},
+		{MODE_IMAGE_GENERATION, "{\"data\":[]}", NO_DATA},
+		{MODE_IMAGE_GENERATION, "{\"data\":[{\"url\":\"\"}]}", "the first element of data has no image"},
+		{MODE_AUDIO_TRANSCRIPTION, "{\"text\":\"\"}", NULL},
+		{MODE_AUDIO_TRANSCRIPTION, "{\"text\":null}", "the answer has no text"},
+		{MODE_AUDIO_TRANSCRIPTION, "{\"error\":{}}", "the answer has no text"},
+		{MODE_AUDIO_SPEECH, "\xff\xf3\x40", NULL},
+		{MODE_AUDIO_SPEECH, "", "the answer has no audio"},
+		{MODE_AUDIO_SPEECH, "{\"error\":{\"message\":\"no\"}}", "the answer has no audio"},
+		{MODE_RERANK, "{\"results\":[{\"index\":0,\"relevance_score\":0.5}]}", NULL},
+		{MODE_RERANK, "{\"results\":[]}", "the answer has no results"},
+		{MODE_RERANK, "{\"results\":[{\"index\":0}]}", "the first result has no relevance_score"},
+		{MODE_BATCH, "{\"object\":\"list\",\"data\":[]}", NULL},
+		{MODE_BATCH, "{\"data\":null}", "the answer has no list in data"},
+		{MODE_RESPONSES, "{\"status\":\"incomplete\",\"output\":[]}", NULL},
+		{MODE_RESPONSES, "{\"status\":\"failed\",\"output\":[]}", "the response failed"},
+		{MODE_RESPONSES, "{\"status\":\"completed\"}", "the answer has no output"},
+		{MODE_MODERATION, "{\"results\":[{\"flagged\":false}]}", NULL},
+		{MODE_MODERATION, "{\"results\":[{}]}", "the first result has no verdict"},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < HALE_COUNT(cases); i++)
+		check(provider_openai_op[cases[i].mode].essential, cases[i].body, cases[i].why);
+	check(provider_find("mistral", 7)->op[MODE_OCR]->essential, "{\"pages\":[{\"index\":0,\"markdown\":\"test\"}]}", NULL);
+	check(provider_find("mistral", 7)->op[MODE_OCR]->essential, "{\"pages\":[]}", "the answer has no pages");
 }
 
 static void
@@ -128,6 +166,7 @@ main(void)
 		cmocka_unit_test(test_chat),
 		cmocka_unit_test(test_completion),
 		cmocka_unit_test(test_embedding),
+		cmocka_unit_test(test_other_modes),
 		cmocka_unit_test(test_encode),
 		cmocka_unit_test(test_headers),
 	};

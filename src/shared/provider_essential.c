@@ -1,0 +1,235 @@
+/* What an answer must have to count as one: the essential member of each mode.
+ *
+ * A 200 alone is no success: gateways, captive portals and overloaded servers send empty or foreign
+ * bodies with it. These checks run over relayed answers too, so they use the scanner and build no tree.
+ */
+#include "hale/hale.h"
+
+#include "provider_impl.h"
+
+#include "hale/json_scan.h"
+
+/* Answers are not ours to bound in depth; the scanner's own bound is enough. */
+#define ESSENTIAL_DEPTH JSON_DEPTH_MAX
+
+static bool
+provider_essential_members(const char *body, size_t len, struct json_want *want, unsigned n, const char **why)
+{
+	size_t at;
+
+	if (json_members(body, len, ESSENTIAL_DEPTH, want, n, why, &at) == 0)
+		return true;
+	*why = len ? "the answer is not a JSON object" : "the answer is empty";
+	return false;
+}
+
+/* First element of the array in member `list`, as a span of body. */
+static bool
+provider_essential_first(const char *body, size_t len, const char *list, struct json_span *out, const char **why)
+{
+	struct json_want want = {.key = list};
+
+	if (!provider_essential_members(body, len, &want, 1, why))
+		return false;
+	if (!json_first(body + want.value.start, want.value.len, out))
+		return false;
+	out->start += want.value.start;
+	return true;
+}
+
+/* A member's value inside the object at span, as a span of body; length 0 when there is none. */
+static struct json_span
+provider_essential_member(const char *body, struct json_span object, const char *member)
+{
+	struct json_want want = {.key = member};
+	const char *why;
+	size_t at;
+
+	if (json_members(body + object.start, object.len, ESSENTIAL_DEPTH, &want, 1, &why, &at))
+		return (struct json_span){0, 0};
+	return (struct json_span){object.start + want.value.start, want.value.len};
+}
+
+/* First byte of that value; 0 when there is none. */
+static char
+provider_essential_kind(const char *body, struct json_span object, const char *member)
+{
+	struct json_span v = provider_essential_member(body, object, member);
+
+	return v.len ? body[v.start] : '\0';
+}
+
+static bool
+provider_essential_is_number(char first)
+{
+	return first == '-' || (first >= '0' && first <= '9');
+}
+
+bool
+provider_essential_message(const char *body, size_t len, const char **why)
+{
+	struct json_span choice;
+
+	*why = "the answer has no choices";
+	if (!provider_essential_first(body, len, "choices", &choice, why))
+		return false;
+	if (provider_essential_kind(body, choice, "message") == '{')
+		return true;
+	*why = "the first choice has no message";
+	return false;
+}
+
+bool
+provider_essential_text(const char *body, size_t len, const char **why)
+{
+	struct json_span choice;
+
+	*why = "the answer has no choices";
+	if (!provider_essential_first(body, len, "choices", &choice, why))
+		return false;
+	if (provider_essential_kind(body, choice, "text") == '"' ||
+	    provider_essential_kind(body, choice, "message") == '{')
+		return true;
+	*why = "the first choice has no text";
+	return false;
+}
+
+bool
+provider_essential_embedding(const char *body, size_t len, const char **why)
+{
+	struct json_span first, vector, number;
+
+	*why = "the answer has no data";
+	if (!provider_essential_first(body, len, "data", &first, why))
+		return false;
+	vector = provider_essential_member(body, first, "embedding");
+	/* Numbers, or base64 of them. */
+	if (json_first(body + vector.start, vector.len, &number) || (vector.len > 2 && body[vector.start] == '"'))
+		return true;
+	*why = "the first element of data has no embedding";
+	return false;
+}
+
+bool
+provider_essential_image(const char *body, size_t len, const char **why)
+{
+	struct json_span first;
+
+	*why = "the answer has no data";
+	if (!provider_essential_first(body, len, "data", &first, why))
+		return false;
+	if (provider_essential_member(body, first, "url").len > 2 ||
+	    provider_essential_member(body, first, "b64_json").len > 2)
+		return true;
+	*why = "the first element of data has no image";
+	return false;
+}
+
+bool
+provider_essential_transcript(const char *body, size_t len, const char **why)
+{
+	struct json_want want = {.key = "text"};
+
+	if (!provider_essential_members(body, len, &want, 1, why))
+		return false;
+	if (want.value.len && body[want.value.start] == '"') /* silence is "" */
+		return true;
+	*why = "the answer has no text";
+	return false;
+}
+
+bool
+provider_essential_audio(const char *body, size_t len, const char **why)
+{
+	struct json_want none = {.key = "error"};
+	const char *ignored;
+	size_t at;
+
+	*why = "the answer has no audio";
+	return len > 0 && json_members(body, len, ESSENTIAL_DEPTH, &none, 1, &ignored, &at) != 0;
+}
+
+bool
+provider_essential_ranking(const char *body, size_t len, const char **why)
+{
+	struct json_span first;
+
+	*why = "the answer has no results";
+	if (!provider_essential_first(body, len, "results", &first, why))
+		return false;
+	if (provider_essential_is_number(provider_essential_kind(body, first, "relevance_score")))
+		return true;
+	*why = "the first result has no relevance_score";
+	return false;
+}
+
+bool
+provider_essential_list(const char *body, size_t len, const char **why)
+{
+	struct json_want want = {.key = "data"};
+
+	if (!provider_essential_members(body, len, &want, 1, why))
+		return false;
+	if (want.value.len && body[want.value.start] == '[') /* which may be empty */
+		return true;
+	*why = "the answer has no list in data";
+	return false;
+}
+
+bool
+provider_essential_pages(const char *body, size_t len, const char **why)
+{
+	struct json_span first;
+
+	*why = "the answer has no pages";
+	return provider_essential_first(body, len, "pages", &first, why);
+}
+
+bool
+provider_essential_output(const char *body, size_t len, const char **why)
+{
+	struct json_want want[] = {{.key = "output"}, {.key = "status"}};
+	const char *status;
+
+	if (!provider_essential_members(body, len, want, HALE_COUNT(want), why))
+		return false;
+	*why = "the answer has no output";
+	if (want[0].value.len == 0 || body[want[0].value.start] != '[')
+		return false;
+	status = body + want[1].value.start;
+	*why = "the response failed";
+	return want[1].value.len != 8 || memcmp(status, "\"failed\"", 8) != 0;
+}
+
+bool
+provider_essential_moderation(const char *body, size_t len, const char **why)
+{
+	struct json_span first;
+
+	*why = "the answer has no results";
+	if (!provider_essential_first(body, len, "results", &first, why))
+		return false;
+	if (provider_essential_member(body, first, "flagged").len ||
+	    provider_essential_kind(body, first, "categories") == '{')
+		return true;
+	*why = "the first result has no verdict";
+	return false;
+}
+
+bool
+provider_essential_content(const char *body, size_t len, const char **why)
+{
+	struct json_want want[] = {{.key = "content"}, {.key = "stop_reason"}};
+	struct json_span first;
+
+	if (!provider_essential_members(body, len, want, HALE_COUNT(want), why))
+		return false;
+	if (json_first(body + want[0].value.start, want[0].value.len, &first))
+		return true;
+	/* Content may be empty when the model had nothing to say; then the answer says why it ended. */
+	if (want[0].value.len && body[want[0].value.start] == '[' && want[1].value.len &&
+	    body[want[1].value.start] == '"')
+		return true;
+	*why = "the answer has no content";
+	return false;
+}
