@@ -52,6 +52,9 @@ struct provider_xlate {
 	 * "data: {"error": ...}". *done: the provider said it is finished, "data: [DONE]" is out.
 	 * HALE_EINVAL: not the provider's form; HALE_ELIMIT: an event is too large. */
 	int (*stream_feed)(struct xlate_stream *s, const char *data, size_t len, struct strbuf *out, bool *done);
+	/* The connection ended in order and *done was not set. For providers whose last event does not say that it is the
+	 * last: writes what is left to say, "data: [DONE]" included. HALE_EINVAL: the stream was cut. NULL: it was. */
+	int (*stream_end)(struct xlate_stream *s, struct strbuf *out);
 	void (*stream_free)(struct xlate_stream *s);
 };
 

@@ -1,15 +1,10 @@
-/* Between OpenAI's chat form and Anthropic's messages: the three halves of the translation, and small
- * readers of json-c trees that they share.
- */
+/* Between OpenAI's chat form and Anthropic's messages: the three halves of the translation. */
 #ifndef HALE_ANTHROPIC_H
 #define HALE_ANTHROPIC_H
 
-#include <json-c/json.h>
-
 #include "hale/err.h"
 #include "hale/provider.h"
-
-#define ANTHROPIC_PLAIN (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
+#include "xlate.h"
 
 /* Members of struct provider_xlate; contracts there. */
 int anthropic_request(const struct deployment *d, const char *model, struct json_object *openai, struct strbuf *out,
@@ -24,8 +19,6 @@ void anthropic_stream_free(struct xlate_stream *s);
 const char *anthropic_finish(const char *stop_reason);
 /* OpenAI's error type for Anthropic's. */
 const char *anthropic_error_type(const char *type);
-/* A JSON object of its own (json_object_put), NULL when the text is none. */
-struct json_object *anthropic_parse(const char *text, size_t len);
 
 /* Token counts as Anthropic reports them. */
 struct anthropic_usage {
@@ -35,46 +28,6 @@ struct anthropic_usage {
 void anthropic_usage_read(struct json_object *usage, struct anthropic_usage *u);
 /* OpenAI's usage object. */
 void anthropic_usage_write(const struct anthropic_usage *u, struct strbuf *out);
-
-/* Member that is neither absent nor null; borrowed. NULL also when o is no object. */
-static inline struct json_object *
-anthropic_get(struct json_object *o, const char *key)
-{
-	struct json_object *v;
-
-	return json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, key, &v) ? v : NULL;
-}
-
-/* Text of a string member, NULL when it is none; borrowed. */
-static inline const char *
-anthropic_text(struct json_object *o, const char *key)
-{
-	struct json_object *v = anthropic_get(o, key);
-
-	return json_object_is_type(v, json_type_string) ? json_object_get_string(v) : NULL;
-}
-
-static inline bool
-anthropic_is(struct json_object *o, const char *key, const char *word)
-{
-	const char *s = anthropic_text(o, key);
-
-	return s && strcmp(s, word) == 0;
-}
-
-/* A string, or the named string member of an object; NULL when it is neither. */
-static inline const char *
-anthropic_word(struct json_object *o, const char *key)
-{
-	return json_object_is_type(o, json_type_string) ? json_object_get_string(o) : anthropic_text(o, key);
-}
-
-/* Elements of an array, 0 when o is none. */
-static inline size_t
-anthropic_count(struct json_object *o)
-{
-	return json_object_is_type(o, json_type_array) ? json_object_array_length(o) : 0;
-}
 
 /* One request on its way: anthropic_request.c writes turns, anthropic_params.c the rest. */
 struct anthropic_build {

@@ -11,9 +11,6 @@
 #include "hale/err.h"
 #include "hale/strbuf.h"
 
-/* Nesting of tool inputs and search results that is followed. */
-#define ANTHROPIC_DEPTH 128
-
 const char *
 anthropic_finish(const char *stop_reason)
 {
@@ -42,37 +39,10 @@ anthropic_error_type(const char *type)
 	return type && strcmp(type, "request_too_large") == 0 ? "invalid_request_error" : "server_error";
 }
 
-struct json_object *
-anthropic_parse(const char *text, size_t len)
-{
-	struct json_tokener *tok;
-	struct json_object *o;
-
-	if (len == 0 || len > INT32_MAX)
-		return NULL;
-	tok = json_tokener_new_ex(ANTHROPIC_DEPTH);
-	if (!tok)
-		return NULL;
-	o = json_tokener_parse_ex(tok, text, (int)len);
-	/* Some text may follow the object only if it is white space. */
-	for (size_t i = json_tokener_get_parse_end(tok); o && i < len; i++) {
-		if (!strchr(" \t\r\n", text[i]) || !text[i]) {
-			json_object_put(o);
-			o = NULL;
-		}
-	}
-	json_tokener_free(tok);
-	if (!json_object_is_type(o, json_type_object)) {
-		json_object_put(o);
-		o = NULL;
-	}
-	return o;
-}
-
 static void
 anthropic_usage_one(struct json_object *usage, const char *key, int64_t *out)
 {
-	struct json_object *v = anthropic_get(usage, key);
+	struct json_object *v = xlate_get(usage, key);
 
 	/* A bound keeps the sums below from overflowing, whatever the upstream writes. */
 	if (json_object_is_type(v, json_type_int) && json_object_get_int64(v) >= 0 &&
@@ -111,23 +81,14 @@ anthropic_answer_join(struct json_object *content, const char *type, const char 
 
 	for (size_t i = 0; i < json_object_array_length(content); i++) {
 		struct json_object *block = json_object_array_get_idx(content, i);
-		struct json_object *text = anthropic_get(block, member);
+		struct json_object *text = xlate_get(block, member);
 
-		if (!anthropic_is(block, "type", type) || !json_object_is_type(text, json_type_string))
+		if (!xlate_is(block, "type", type) || !json_object_is_type(text, json_type_string))
 			continue;
 		strbuf_add(out, json_object_get_string(text), (size_t)json_object_get_string_len(text));
 		any = true;
 	}
 	return any;
-}
-
-static void
-anthropic_answer_plain(struct json_object *o, struct strbuf *out)
-{
-	size_t len;
-	const char *text = json_object_to_json_string_length(o, ANTHROPIC_PLAIN, &len);
-
-	strbuf_add(out, text, len);
 }
 
 static void
@@ -143,10 +104,10 @@ anthropic_answer_thinking(struct json_object *content, struct strbuf *scratch, s
 	for (size_t i = 0; i < json_object_array_length(content); i++) {
 		struct json_object *block = json_object_array_get_idx(content, i);
 
-		if (!anthropic_is(block, "type", "thinking") && !anthropic_is(block, "type", "redacted_thinking"))
+		if (!xlate_is(block, "type", "thinking") && !xlate_is(block, "type", "redacted_thinking"))
 			continue;
 		strbuf_puts(out, n++ ? "," : ",\"thinking_blocks\":[");
-		anthropic_answer_plain(block, out);
+		xlate_plain(block, out);
 	}
 	if (n)
 		strbuf_putc(out, ']');
@@ -159,18 +120,18 @@ anthropic_answer_tools(struct json_object *content, struct strbuf *scratch, stru
 
 	for (size_t i = 0; i < json_object_array_length(content); i++) {
 		struct json_object *block = json_object_array_get_idx(content, i);
-		struct json_object *input = anthropic_get(block, "input");
+		struct json_object *input = xlate_get(block, "input");
 
-		if (!anthropic_is(block, "type", "tool_use"))
+		if (!xlate_is(block, "type", "tool_use"))
 			continue;
 		strbuf_puts(out, n++ ? "," : ",\"tool_calls\":[");
 		strbuf_puts(out, "{\"id\":");
-		strbuf_json_string(out, anthropic_text(block, "id"));
+		strbuf_json_string(out, xlate_text(block, "id"));
 		strbuf_puts(out, ",\"type\":\"function\",\"function\":{\"name\":");
-		strbuf_json_string(out, anthropic_text(block, "name"));
+		strbuf_json_string(out, xlate_text(block, "name"));
 		strbuf_clear(scratch);
 		if (input)
-			anthropic_answer_plain(input, scratch);
+			xlate_plain(input, scratch);
 		strbuf_puts(out, ",\"arguments\":");
 		strbuf_json_string(out, scratch->len ? strbuf_str(scratch) : "{}");
 		strbuf_puts(out, "}}");
@@ -182,8 +143,8 @@ anthropic_answer_tools(struct json_object *content, struct strbuf *scratch, stru
 static void
 anthropic_answer_write(const char *model, struct json_object *in, struct strbuf *out)
 {
-	struct json_object *content = anthropic_get(in, "content");
-	const char *id = anthropic_text(in, "id");
+	struct json_object *content = xlate_get(in, "content");
+	const char *id = xlate_text(in, "id");
 	struct anthropic_usage usage = {0};
 	struct strbuf scratch;
 
@@ -204,8 +165,8 @@ anthropic_answer_write(const char *model, struct json_object *in, struct strbuf 
 	anthropic_answer_thinking(content, &scratch, out);
 	anthropic_answer_tools(content, &scratch, out);
 	strbuf_printf(out, "},\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":",
-	              anthropic_finish(anthropic_text(in, "stop_reason")));
-	anthropic_usage_read(anthropic_get(in, "usage"), &usage);
+	              anthropic_finish(xlate_text(in, "stop_reason")));
+	anthropic_usage_read(xlate_get(in, "usage"), &usage);
 	anthropic_usage_write(&usage, out);
 	strbuf_putc(out, '}');
 	strbuf_release(&scratch);
@@ -214,10 +175,10 @@ anthropic_answer_write(const char *model, struct json_object *in, struct strbuf 
 int
 anthropic_answer(const char *model, const char *body, size_t len, struct strbuf *out)
 {
-	struct json_object *in = anthropic_parse(body, len);
+	struct json_object *in = xlate_parse(body, len);
 	int rc = HALE_EINVAL;
 
-	if (in && json_object_is_type(anthropic_get(in, "content"), json_type_array)) {
+	if (in && json_object_is_type(xlate_get(in, "content"), json_type_array)) {
 		anthropic_answer_write(model, in, out);
 		rc = out->overflow ? HALE_ELIMIT : 0;
 	}
@@ -228,14 +189,14 @@ anthropic_answer(const char *model, const char *body, size_t len, struct strbuf 
 int
 anthropic_error(int status, const char *body, size_t len, struct strbuf *message, const char **type)
 {
-	struct json_object *in = anthropic_parse(body, len), *error = anthropic_get(in, "error");
-	const char *text = anthropic_text(error, "message");
+	struct json_object *in = xlate_parse(body, len), *error = xlate_get(in, "error");
+	const char *text = xlate_text(error, "message");
 	int rc = HALE_EINVAL;
 
 	(void)status; /* the type says it more exactly */
 	if (text) {
 		strbuf_puts(message, text);
-		*type = anthropic_error_type(anthropic_text(error, "type"));
+		*type = anthropic_error_type(xlate_text(error, "type"));
 		rc = 0;
 	}
 	json_object_put(in);

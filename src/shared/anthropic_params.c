@@ -21,9 +21,9 @@ anthropic_params_schema(struct json_object *parameters)
 
 	if (!json_object_is_type(parameters, json_type_object) || json_object_deep_copy(parameters, &schema, NULL))
 		schema = json_object_new_object();
-	if (!anthropic_get(schema, "type"))
+	if (!xlate_get(schema, "type"))
 		json_object_object_add(schema, "type", json_object_new_string("object"));
-	if (!anthropic_get(schema, "properties") && anthropic_is(schema, "type", "object"))
+	if (!xlate_get(schema, "properties") && xlate_is(schema, "type", "object"))
 		json_object_object_add(schema, "properties", json_object_new_object());
 	return schema;
 }
@@ -35,22 +35,22 @@ anthropic_params_tools(struct anthropic_build *b, struct json_object *tools)
 
 	json_object_object_add(b->out, "tools", list);
 	for (size_t i = 0; i < json_object_array_length(tools); i++) {
-		struct json_object *tool = json_object_array_get_idx(tools, i), *f = anthropic_get(tool, "function");
-		struct json_object *mark = anthropic_get(tool, "cache_control"), *t;
-		const char *description = anthropic_text(f, "description");
+		struct json_object *tool = json_object_array_get_idx(tools, i), *f = xlate_get(tool, "function");
+		struct json_object *mark = xlate_get(tool, "cache_control"), *t;
+		const char *description = xlate_text(f, "description");
 
 		/* Anthropic's own tools ({"type":"web_search_20250305","name":...}) pass as they are. */
-		if (!f && anthropic_text(tool, "name") && !anthropic_is(tool, "type", "function")) {
+		if (!f && xlate_text(tool, "name") && !xlate_is(tool, "type", "function")) {
 			json_object_array_add(list, json_object_get(tool));
 			continue;
 		}
-		if (!anthropic_text(f, "name"))
+		if (!xlate_text(f, "name"))
 			return anthropic_fail(b, "a tool needs a function with a name");
 		t = json_object_new_object();
-		json_object_object_add(t, "name", json_object_new_string(anthropic_text(f, "name")));
+		json_object_object_add(t, "name", json_object_new_string(xlate_text(f, "name")));
 		if (description)
 			json_object_object_add(t, "description", json_object_new_string(description));
-		json_object_object_add(t, "input_schema", anthropic_params_schema(anthropic_get(f, "parameters")));
+		json_object_object_add(t, "input_schema", anthropic_params_schema(xlate_get(f, "parameters")));
 		if (mark)
 			json_object_object_add(t, "cache_control", json_object_get(mark));
 		json_object_array_add(list, t);
@@ -64,10 +64,10 @@ anthropic_params_tool_choice(struct anthropic_build *b)
 	static const char *const word[][2] = {
 		{"auto", "auto"}, {"none", "none"}, {"required", "any"}, {"any", "any"},
 	};
-	struct json_object *in = anthropic_get(b->in, "tool_choice");
-	struct json_object *parallel = anthropic_get(b->in, "parallel_tool_calls");
-	const char *s = anthropic_word(in, "type");
-	const char *name = anthropic_text(anthropic_get(in, "function"), "name"), *type = NULL;
+	struct json_object *in = xlate_get(b->in, "tool_choice");
+	struct json_object *parallel = xlate_get(b->in, "parallel_tool_calls");
+	const char *s = xlate_word(in, "type");
+	const char *name = xlate_text(xlate_get(in, "function"), "name"), *type = NULL;
 	bool single = json_object_is_type(parallel, json_type_boolean) && !json_object_get_boolean(parallel);
 	struct json_object *out;
 
@@ -79,8 +79,8 @@ anthropic_params_tool_choice(struct anthropic_build *b)
 		if (strcmp(s, word[i][0]) == 0)
 			type = word[i][1];
 	if (!name)
-		name = anthropic_text(in, "name");
-	if (name && (anthropic_is(in, "type", "function") || anthropic_is(in, "type", "tool")))
+		name = xlate_text(in, "name");
+	if (name && (xlate_is(in, "type", "function") || xlate_is(in, "type", "tool")))
 		type = "tool";
 	if (!type)
 		return anthropic_fail(b, "tool_choice must be none, auto, required or name a function");
@@ -102,8 +102,8 @@ anthropic_params_budget(const struct anthropic_build *b)
 		const char *word;
 		int64_t budget;
 	} effort[] = {{"low", 1024}, {"medium", 2048}, {"high", 4096}, {"xhigh", 8192}};
-	struct json_object *in = anthropic_get(b->in, "reasoning_effort");
-	const char *s = anthropic_word(in, "effort");
+	struct json_object *in = xlate_get(b->in, "reasoning_effort");
+	const char *s = xlate_word(in, "effort");
 
 	/* A turn that called tools must bring its thinking along, or thinking cannot be on. */
 	if (!s || b->bare_tool_turn || !catalogue_is_reasoning(b->model))
@@ -118,19 +118,19 @@ anthropic_params_budget(const struct anthropic_build *b)
 static int
 anthropic_params_limits(struct anthropic_build *b, bool *thinks)
 {
-	struct json_object *max = anthropic_get(b->in, "max_completion_tokens");
-	struct json_object *thinking = anthropic_get(b->in, "thinking");
+	struct json_object *max = xlate_get(b->in, "max_completion_tokens");
+	struct json_object *thinking = xlate_get(b->in, "thinking");
 	int64_t limit = ANTHROPIC_MAX_TOKENS, budget = anthropic_params_budget(b);
 
 	if (!max)
-		max = anthropic_get(b->in, "max_tokens");
+		max = xlate_get(b->in, "max_tokens");
 	if (max) {
 		limit = json_object_get_int64(max);
 		if (!json_object_is_type(max, json_type_int) || limit < 1)
 			return anthropic_fail(b, "max_tokens must be a positive integer");
 	}
 	if (thinking)
-		budget = json_object_get_int64(anthropic_get(thinking, "budget_tokens"));
+		budget = json_object_get_int64(xlate_get(thinking, "budget_tokens"));
 	*thinks = budget > 0;
 	if (budget > 0 && limit <= budget && limit < INT32_MAX && budget < INT32_MAX)
 		limit += budget;
@@ -149,7 +149,7 @@ anthropic_params_limits(struct anthropic_build *b, bool *thinks)
 static int
 anthropic_params_stop(struct anthropic_build *b)
 {
-	struct json_object *stop = anthropic_get(b->in, "stop"), *list;
+	struct json_object *stop = xlate_get(b->in, "stop"), *list;
 
 	if (!stop)
 		return 0;
@@ -169,17 +169,17 @@ int
 anthropic_params_format(struct anthropic_build *b)
 {
 	static const char ask[] = "Answer with one JSON object and nothing else.";
-	struct json_object *in = anthropic_get(b->in, "response_format"), *format, *config, *schema, *block;
+	struct json_object *in = xlate_get(b->in, "response_format"), *format, *config, *schema, *block;
 
-	if (!in || anthropic_is(in, "type", "text"))
+	if (!in || xlate_is(in, "type", "text"))
 		return 0;
-	if (anthropic_is(in, "type", "json_object")) {
+	if (xlate_is(in, "type", "json_object")) {
 		block = anthropic_request_block("text", NULL);
 		json_object_object_add(block, "text", json_object_new_string(ask));
 		json_object_array_add(b->system, block);
 		return 0;
 	}
-	schema = anthropic_get(anthropic_get(in, "json_schema"), "schema");
+	schema = xlate_get(xlate_get(in, "json_schema"), "schema");
 	if (!schema)
 		return anthropic_fail(b, "response_format must be text, json_object or json_schema with a schema");
 	format = json_object_new_object();
@@ -194,15 +194,15 @@ anthropic_params_format(struct anthropic_build *b)
 int
 anthropic_params_check(struct anthropic_build *b)
 {
-	struct json_object *n = anthropic_get(b->in, "n"), *audio = anthropic_get(b->in, "audio");
+	struct json_object *n = xlate_get(b->in, "n"), *audio = xlate_get(b->in, "audio");
 
 	if (n && json_object_get_int64(n) != 1)
 		return anthropic_fail(b, "this provider gives one choice: n must be 1");
-	if (json_object_get_boolean(anthropic_get(b->in, "logprobs")))
+	if (json_object_get_boolean(xlate_get(b->in, "logprobs")))
 		return anthropic_fail(b, "logprobs are not supported by this provider");
 	if (audio)
 		return anthropic_fail(b, "audio output is not supported by this provider");
-	if (anthropic_get(b->in, "functions") || anthropic_get(b->in, "function_call"))
+	if (xlate_get(b->in, "functions") || xlate_get(b->in, "function_call"))
 		return anthropic_fail(b, "functions are not supported by this provider, use tools");
 	return 0;
 }
@@ -213,17 +213,17 @@ anthropic_params_plain(struct anthropic_build *b, bool thinks)
 	/* The last two: parameters of Anthropic's own that clients pass through. */
 	static const char *const same[] = {"temperature", "top_p",       "top_k",
 	                                   "stream",      "mcp_servers", "context_management"};
-	const char *user = anthropic_text(b->in, "user");
+	const char *user = xlate_text(b->in, "user");
 
 	for (size_t i = 0; i < HALE_COUNT(same); i++) {
-		struct json_object *v = anthropic_get(b->in, same[i]);
+		struct json_object *v = xlate_get(b->in, same[i]);
 
 		/* Thinking goes with the default temperature only. */
 		if (v && !(thinks && i < 3))
 			json_object_object_add(b->out, same[i], json_object_get(v));
 	}
 	if (!user)
-		user = anthropic_text(anthropic_get(b->in, "metadata"), "user_id");
+		user = xlate_text(xlate_get(b->in, "metadata"), "user_id");
 	if (user) {
 		struct json_object *metadata = json_object_new_object();
 
@@ -235,7 +235,7 @@ anthropic_params_plain(struct anthropic_build *b, bool thinks)
 int
 anthropic_params_fill(struct anthropic_build *b)
 {
-	struct json_object *tools = anthropic_get(b->in, "tools");
+	struct json_object *tools = xlate_get(b->in, "tools");
 	bool thinks = false;
 	int rc = anthropic_params_limits(b, &thinks);
 
@@ -244,7 +244,7 @@ anthropic_params_fill(struct anthropic_build *b)
 	if (!rc && tools && !json_object_is_type(tools, json_type_array))
 		rc = anthropic_fail(b, "tools must be an array");
 	/* Without tools a tool_choice has nothing to choose from and would be refused. */
-	if (!rc && anthropic_count(tools)) {
+	if (!rc && xlate_count(tools)) {
 		rc = anthropic_params_tools(b, tools);
 		if (!rc)
 			rc = anthropic_params_tool_choice(b);

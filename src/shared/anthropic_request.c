@@ -27,7 +27,7 @@ anthropic_request_string(struct json_object *s)
 struct json_object *
 anthropic_request_block(const char *type, struct json_object *part)
 {
-	struct json_object *block = json_object_new_object(), *mark = anthropic_get(part, "cache_control");
+	struct json_object *block = json_object_new_object(), *mark = xlate_get(part, "cache_control");
 
 	json_object_object_add(block, "type", json_object_new_string(type));
 	if (mark)
@@ -42,7 +42,7 @@ anthropic_request_add(struct anthropic_build *b, const char *role, struct json_o
 	size_t n = json_object_array_length(b->messages);
 	struct json_object *turn = n ? json_object_array_get_idx(b->messages, n - 1) : NULL;
 
-	if (!turn || !anthropic_is(turn, "role", role)) {
+	if (!turn || !xlate_is(turn, "role", role)) {
 		if (!turn && strcmp(role, "user") != 0) {
 			struct json_object *first = anthropic_request_block("text", NULL);
 
@@ -54,7 +54,7 @@ anthropic_request_add(struct anthropic_build *b, const char *role, struct json_o
 		json_object_object_add(turn, "content", json_object_new_array());
 		json_object_array_add(b->messages, turn);
 	}
-	json_object_array_add(anthropic_get(turn, "content"), take_block);
+	json_object_array_add(xlate_get(turn, "content"), take_block);
 }
 
 /* Anthropic refuses empty text blocks, so they are left out. */
@@ -75,7 +75,7 @@ static struct json_object *
 anthropic_request_source(const char *url)
 {
 	struct json_object *source;
-	const char *comma, *semicolon;
+	struct xlate_data_url data;
 
 	if (strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0) {
 		source = json_object_new_object();
@@ -83,28 +83,22 @@ anthropic_request_source(const char *url)
 		json_object_object_add(source, "url", json_object_new_string(url));
 		return source;
 	}
-	comma = strchr(url, ',');
-	if (strncasecmp(url, "data:", 5) != 0 || !comma || comma - url < 13)
-		return NULL;
-	if (strncasecmp(comma - 7, ";base64", 7) != 0)
-		return NULL;
-	semicolon = url + 5 + strcspn(url + 5, ";");
-	if (semicolon == url + 5)
+	if (!xlate_data_url(url, &data))
 		return NULL;
 	source = json_object_new_object();
 	json_object_object_add(source, "type", json_object_new_string("base64"));
 	json_object_object_add(source, "media_type",
-	                       json_object_new_string_len(url + 5, (int)(semicolon - url - 5)));
-	json_object_object_add(source, "data", json_object_new_string(comma + 1));
+	                       json_object_new_string_len(data.type, (int)data.type_len));
+	json_object_object_add(source, "data", json_object_new_string(data.base64));
 	return source;
 }
 
 static int
 anthropic_request_image(struct anthropic_build *b, struct json_object *part, struct json_object **block)
 {
-	struct json_object *image = anthropic_get(part, "image_url"), *source;
+	struct json_object *image = xlate_get(part, "image_url"), *source;
 	const char *url = json_object_is_type(image, json_type_string) ? json_object_get_string(image)
-	                                                                : anthropic_text(image, "url");
+	                                                                : xlate_text(image, "url");
 
 	source = url ? anthropic_request_source(url) : NULL;
 	if (!source)
@@ -117,8 +111,8 @@ anthropic_request_image(struct anthropic_build *b, struct json_object *part, str
 static int
 anthropic_request_file(struct anthropic_build *b, struct json_object *part, struct json_object **block)
 {
-	struct json_object *file = anthropic_get(part, "file"), *source = NULL;
-	const char *data = anthropic_text(file, "file_data"), *id = anthropic_text(file, "file_id");
+	struct json_object *file = xlate_get(part, "file"), *source = NULL;
+	const char *data = xlate_text(file, "file_data"), *id = xlate_text(file, "file_id");
 
 	if (data) {
 		source = anthropic_request_source(data);
@@ -138,19 +132,19 @@ anthropic_request_file(struct anthropic_build *b, struct json_object *part, stru
 static int
 anthropic_request_part(struct anthropic_build *b, struct json_object *part, struct json_object **block)
 {
-	bool refusal = anthropic_is(part, "type", "refusal");
-	struct json_object *text = anthropic_get(part, refusal ? "refusal" : "text");
+	bool refusal = xlate_is(part, "type", "refusal");
+	struct json_object *text = xlate_get(part, refusal ? "refusal" : "text");
 
 	*block = NULL;
-	if (refusal || anthropic_is(part, "type", "text")) {
+	if (refusal || xlate_is(part, "type", "text")) {
 		if (!json_object_is_type(text, json_type_string))
 			return anthropic_fail(b, "a text part needs a text");
 		*block = anthropic_request_text(text, part);
 		return 0;
 	}
-	if (anthropic_is(part, "type", "image_url"))
+	if (xlate_is(part, "type", "image_url"))
 		return anthropic_request_image(b, part, block);
-	if (anthropic_is(part, "type", "file"))
+	if (xlate_is(part, "type", "file"))
 		return anthropic_request_file(b, part, block);
 	return anthropic_fail(b, "this provider takes content parts of type text, image_url and file");
 }
@@ -203,16 +197,16 @@ anthropic_request_id(const char *id)
 static int
 anthropic_request_tool_call(struct anthropic_build *b, struct json_object *call)
 {
-	struct json_object *function = anthropic_get(call, "function"), *block, *input;
-	const char *id = anthropic_text(call, "id"), *name = anthropic_text(function, "name");
-	const char *arguments = anthropic_text(function, "arguments");
+	struct json_object *function = xlate_get(call, "function"), *block, *input;
+	const char *id = xlate_text(call, "id"), *name = xlate_text(function, "name");
+	const char *arguments = xlate_text(function, "arguments");
 
 	if (!id || !name)
 		return anthropic_fail(b, "a tool call needs an id and a function with a name");
 	if (!arguments || !arguments[strspn(arguments, " \t\r\n")])
 		input = json_object_new_object();
 	else
-		input = anthropic_parse(arguments, strlen(arguments));
+		input = xlate_parse(arguments, strlen(arguments));
 	if (!input)
 		return anthropic_fail(b, "the arguments of a tool call are not a JSON object");
 	block = anthropic_request_block("tool_use", call);
@@ -226,18 +220,18 @@ anthropic_request_tool_call(struct anthropic_build *b, struct json_object *call)
 static int
 anthropic_request_assistant(struct anthropic_build *b, struct json_object *m)
 {
-	struct json_object *thinking = anthropic_get(m, "thinking_blocks");
-	struct json_object *calls = anthropic_get(m, "tool_calls");
-	size_t nthinking = anthropic_count(thinking), ncalls = anthropic_count(calls);
+	struct json_object *thinking = xlate_get(m, "thinking_blocks");
+	struct json_object *calls = xlate_get(m, "tool_calls");
+	size_t nthinking = xlate_count(thinking), ncalls = xlate_count(calls);
 	int rc;
 
-	if (anthropic_get(m, "function_call"))
+	if (xlate_get(m, "function_call"))
 		return anthropic_fail(b, "function_call is not supported by this provider, use tool_calls");
 	/* What clients got with an earlier answer and send back unchanged. */
 	for (size_t i = 0; i < nthinking; i++)
 		anthropic_request_add(b, "assistant", json_object_get(json_object_array_get_idx(thinking, i)));
 	b->bare_tool_turn = b->bare_tool_turn || (ncalls && !nthinking);
-	rc = anthropic_request_content(b, anthropic_get(m, "content"), "assistant", NULL);
+	rc = anthropic_request_content(b, xlate_get(m, "content"), "assistant", NULL);
 	for (size_t i = 0; i < ncalls && !rc; i++)
 		rc = anthropic_request_tool_call(b, json_object_array_get_idx(calls, i));
 	return rc;
@@ -246,8 +240,8 @@ anthropic_request_assistant(struct anthropic_build *b, struct json_object *m)
 static int
 anthropic_request_tool_result(struct anthropic_build *b, struct json_object *m)
 {
-	struct json_object *block, *content = anthropic_get(m, "content"), *parts;
-	const char *id = anthropic_text(m, "tool_call_id");
+	struct json_object *block, *content = xlate_get(m, "content"), *parts;
+	const char *id = xlate_text(m, "tool_call_id");
 	int rc;
 
 	if (!id)
@@ -272,14 +266,14 @@ anthropic_request_tool_result(struct anthropic_build *b, struct json_object *m)
 static int
 anthropic_request_message(struct anthropic_build *b, struct json_object *m)
 {
-	const char *role = anthropic_text(m, "role");
+	const char *role = xlate_text(m, "role");
 
 	if (!role)
 		return anthropic_fail(b, "a message needs a role");
 	if (strcmp(role, "system") == 0 || strcmp(role, "developer") == 0)
-		return anthropic_request_content(b, anthropic_get(m, "content"), NULL, b->system);
+		return anthropic_request_content(b, xlate_get(m, "content"), NULL, b->system);
 	if (strcmp(role, "user") == 0)
-		return anthropic_request_content(b, anthropic_get(m, "content"), "user", NULL);
+		return anthropic_request_content(b, xlate_get(m, "content"), "user", NULL);
 	if (strcmp(role, "assistant") == 0)
 		return anthropic_request_assistant(b, m);
 	if (strcmp(role, "tool") == 0)
@@ -293,11 +287,11 @@ anthropic_request_trim_last(struct anthropic_build *b)
 {
 	size_t n = json_object_array_length(b->messages), len, k;
 	struct json_object *turn = json_object_array_get_idx(b->messages, n - 1);
-	struct json_object *content = anthropic_get(turn, "content");
+	struct json_object *content = xlate_get(turn, "content");
 	struct json_object *block = json_object_array_get_idx(content, json_object_array_length(content) - 1);
-	const char *text = anthropic_text(block, "text");
+	const char *text = xlate_text(block, "text");
 
-	if (!anthropic_is(turn, "role", "assistant") || !anthropic_is(block, "type", "text") || !text)
+	if (!xlate_is(turn, "role", "assistant") || !xlate_is(block, "type", "text") || !text)
 		return;
 	len = k = strlen(text);
 	while (k && strchr(" \t\r\n", text[k - 1]))
@@ -309,7 +303,7 @@ anthropic_request_trim_last(struct anthropic_build *b)
 static int
 anthropic_request_messages(struct anthropic_build *b)
 {
-	struct json_object *messages = anthropic_get(b->in, "messages"), *block;
+	struct json_object *messages = xlate_get(b->in, "messages"), *block;
 	int rc = 0;
 
 	if (!json_object_is_type(messages, json_type_array))
@@ -359,8 +353,6 @@ anthropic_request(const struct deployment *d, const char *model, struct json_obj
 		.model = model,
 		.why = "the request cannot be translated",
 	};
-	size_t len;
-	const char *text;
 	int rc;
 
 	(void)d;
@@ -368,8 +360,7 @@ anthropic_request(const struct deployment *d, const char *model, struct json_obj
 	if (rc) {
 		*why = b.why;
 	} else {
-		text = json_object_to_json_string_length(b.out, ANTHROPIC_PLAIN, &len);
-		strbuf_add(out, text, len);
+		xlate_plain(b.out, out);
 		if (out->overflow) {
 			*why = "the translated request is too large";
 			rc = HALE_ELIMIT;

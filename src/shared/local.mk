@@ -88,6 +88,9 @@ noinst_HEADERS += \
 	include/hale/strbuf.h \
 	include/hale/upstream.h \
 	src/shared/htable_layout.h
+src_libshared_a_SOURCES += \
+	src/shared/xlate.c \
+	src/shared/xlate.h
 noinst_HEADERS += \
 	src/shared/upstream_curl.h \
 	src/shared/upstream_direct.h \

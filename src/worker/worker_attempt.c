@@ -302,12 +302,29 @@ worker_attempt_refused(struct proxy *p)
 	worker_proxy_failed(p, &f);
 }
 
+/* What a translated stream has left to say when its end is only known by the end of the connection. */
+static void
+worker_attempt_xlate_end(struct proxy *p)
+{
+	struct attempt *a = &p->a;
+
+	if (!a->xs || a->xdone || !a->op->xlate->stream_end)
+		return;
+	strbuf_clear(&a->out);
+	a->xdone = a->op->xlate->stream_end(a->xs, &a->out) == 0;
+	if (!a->xdone)
+		return;
+	worker_sse_feed(&a->watch, strbuf_str(&a->out), a->out.len);
+	worker_attempt_pass(p, strbuf_str(&a->out), a->out.len, a->watch.content, ATTEMPT_PREFIX_MAX);
+}
+
 static void
 worker_attempt_stream_end(struct proxy *p)
 {
 	struct attempt *a = &p->a;
 
 	worker_attempt_flush_line(p);
+	worker_attempt_xlate_end(p);
 	if (!a->watch.finished || a->watch.error || (a->xs && !a->xdone)) {
 		worker_attempt_fail(p, OUTCOME_BROKEN, 502, "upstream ended the stream before it was finished",
 		                    "upstream_stream_cut");

@@ -1,0 +1,104 @@
+/* What the translations between OpenAI's form and a provider's share: readers of json-c trees, the event stream
+ * of a provider as whole events, and the chunks of a stream in OpenAI's form.
+ */
+#ifndef HALE_XLATE_H
+#define HALE_XLATE_H
+
+#include <json-c/json.h>
+
+#include "hale/provider.h"
+#include "hale/strbuf.h"
+
+#define XLATE_PLAIN (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
+/* One event: far more than any that a provider sends, far less than would hurt. */
+#define XLATE_EVENT_MAX (4u << 20)
+
+/* A JSON value of its own (json_object_put), NULL when the text is none or has more behind it. */
+struct json_object *xlate_parse_value(const char *text, size_t len);
+/* The same for an object only. */
+struct json_object *xlate_parse(const char *text, size_t len);
+/* Appends o as text. */
+void xlate_plain(struct json_object *o, struct strbuf *out);
+
+/* "data:image/png;base64,..." taken apart; type is not terminated. */
+struct xlate_data_url {
+	const char *type, *base64;
+	size_t type_len;
+};
+/* false: not such a URL. */
+bool xlate_data_url(const char *url, struct xlate_data_url *out);
+
+/* Bytes that arrive cut anywhere, as the data of whole server-sent events. */
+struct xlate_events {
+	struct strbuf line;  /* the unfinished line */
+	struct strbuf event; /* data of the event */
+	bool whole;          /* event was handed out */
+};
+void xlate_events_init(struct xlate_events *e);
+void xlate_events_release(struct xlate_events *e);
+/* Takes bytes up to the end of the next event and moves *data and *len behind them. 1: e->event is whole, until the
+ * next call; 0: the bytes are used up; HALE_ELIMIT: an event is larger than XLATE_EVENT_MAX. */
+int xlate_events_next(struct xlate_events *e, const char **data, size_t *len) HALE_MUST_USE;
+
+/* Writes "chat.completion.chunk" events. */
+struct xlate_chunk {
+	char *model, *id; /* id: NULL until the provider has said one */
+	uint64_t created;
+	bool include_usage;
+};
+void xlate_chunk_init(struct xlate_chunk *c, const char *model, bool include_usage);
+void xlate_chunk_release(struct xlate_chunk *c);
+/* The id becomes "chatcmpl-" and what the provider calls the answer (NULL: nothing). */
+void xlate_chunk_name(struct xlate_chunk *c, const char *id);
+/* Begins a chunk: what follows are members of the delta of that choice. */
+void xlate_chunk_open(const struct xlate_chunk *c, unsigned index, struct strbuf *out);
+void xlate_chunk_close(const struct xlate_chunk *c, const char *finish, struct strbuf *out);
+/* A chunk whose delta has one string; nothing when text is no string. */
+void xlate_chunk_string(const struct xlate_chunk *c, unsigned index, const char *member, struct json_object *text,
+                        struct strbuf *out);
+/* The last chunk, with the usage object if the client asked for it, and [DONE]. */
+void xlate_chunk_done(const struct xlate_chunk *c, const char *usage, struct strbuf *out);
+/* An error event; NULL message: a general one. */
+void xlate_chunk_error(const char *message, const char *type, const char *code, struct strbuf *out);
+
+/* Member that is neither absent nor null; borrowed. NULL also when o is no object. */
+static inline struct json_object *
+xlate_get(struct json_object *o, const char *key)
+{
+	struct json_object *v;
+
+	return json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, key, &v) ? v : NULL;
+}
+
+/* Text of a string member, NULL when it is none; borrowed. */
+static inline const char *
+xlate_text(struct json_object *o, const char *key)
+{
+	struct json_object *v = xlate_get(o, key);
+
+	return json_object_is_type(v, json_type_string) ? json_object_get_string(v) : NULL;
+}
+
+static inline bool
+xlate_is(struct json_object *o, const char *key, const char *word)
+{
+	const char *s = xlate_text(o, key);
+
+	return s && strcmp(s, word) == 0;
+}
+
+/* A string, or the named string member of an object; NULL when it is neither. */
+static inline const char *
+xlate_word(struct json_object *o, const char *key)
+{
+	return json_object_is_type(o, json_type_string) ? json_object_get_string(o) : xlate_text(o, key);
+}
+
+/* Elements of an array, 0 when o is none. */
+static inline size_t
+xlate_count(struct json_object *o)
+{
+	return json_object_is_type(o, json_type_array) ? json_object_array_length(o) : 0;
+}
+
+#endif
