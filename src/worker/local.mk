@@ -3,6 +3,7 @@ src_libworker_a_SOURCES = \
 	src/worker/worker.c \
 	src/worker/worker_answer.c \
 	src/worker/worker_attempt.c \
+	src/worker/worker_choose.c \
 	src/worker/worker_health.c \
 	src/worker/worker_http.c \
 	src/worker/worker_http_conn.c \
@@ -17,6 +18,7 @@ src_libworker_a_SOURCES = \
 	src/worker/worker_sse.c
 noinst_HEADERS += \
 	src/worker/worker.h \
+	src/worker/worker_choose.h \
 	src/worker/worker_health.h \
 	src/worker/worker_http.h \
 	src/worker/worker_http_conn.h \

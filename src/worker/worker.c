@@ -42,6 +42,26 @@ worker_random(struct worker *w)
 	return worker_route_random(w->random, w->draws++);
 }
 
+void
+worker_call_id(struct worker *w, char out[37])
+{
+	static const char hex[] = "0123456789abcdef";
+	uint64_t bits[2] = {worker_random(w), worker_random(w)};
+	unsigned k = 0;
+
+	for (unsigned i = 0; i < 36; i++) {
+		if (i == 8 || i == 13 || i == 18 || i == 23) {
+			out[i] = '-';
+			continue;
+		}
+		out[i] = hex[bits[k / 16] >> (4 * (k % 16)) & 15];
+		k++;
+	}
+	out[14] = '4';
+	out[19] = hex[8 | (bits[1] & 3)];
+	out[36] = '\0';
+}
+
 const struct endpoint *
 worker_endpoint(struct worker *w, struct arena *a, const struct deployment *d, enum mode m, bool stream,
                 const char *model)

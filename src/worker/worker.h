@@ -44,6 +44,8 @@ struct worker {
 
 /* 64 fresh random bits, seeded from the kernel at start: see worker_route_random(). */
 uint64_t worker_random(struct worker *w);
+/* A random UUID, version 4: what a relayed request is called in answers and in the log. */
+void worker_call_id(struct worker *w, char out[37]);
 /* The endpoint of a deployment's mode; NULL: the provider has no such mode, or model cannot be put in a URL.
  * model NULL: the deployment's own, cached for the life of the worker; otherwise allocated in a. */
 const struct endpoint *worker_endpoint(struct worker *w, struct arena *a, const struct deployment *d, enum mode m,

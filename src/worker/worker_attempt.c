@@ -387,20 +387,6 @@ static const struct upstream_ops worker_attempt_ops = {
 	.end = worker_attempt_end_cb,
 };
 
-/* The name that the upstream knows the model by; for a wildcard the asked text takes the place of the star. */
-static const char *
-worker_attempt_model(const struct proxy *p, const struct deployment *d)
-{
-	const char *star = strchr(d->upstream_model, '*');
-
-	if (star == NULL)
-		return d->upstream_model;
-	if (p->target.match != ROUTE_MATCH_WILDCARD)
-		return p->model;
-	return arena_printf(p->arena, "%.*s%.*s%s", (int)(star - d->upstream_model), d->upstream_model,
-	                    (int)p->target.star_len, p->target.star, star + 1);
-}
-
 /* The client's body with the upstream's model name in place of the asked one. */
 static int
 worker_attempt_splice(struct proxy *p, const char *model, struct upstream_request *q)
@@ -482,7 +468,7 @@ int
 worker_attempt_start(struct proxy *p, const struct deployment *d, const char **why)
 {
 	struct http_header header[2 + PROVIDER_SIGN_HEADERS_MAX];
-	const char *model = worker_attempt_model(p, d);
+	const char *model = worker_choose_upstream_model(&p->choice, d);
 	struct upstream_request q = {.insecure_tls = d->insecure_tls};
 	struct attempt *a = &p->a;
 	enum upstream_error uerr;

@@ -10,13 +10,12 @@
 #include "hale/provider.h"
 #include "hale/strbuf.h"
 #include "hale/upstream.h"
-#include "worker_route.h"
+#include "worker_choose.h"
 #include "worker_sse.h"
 
 struct arena;
 struct deployment;
 struct event;
-struct htable_view;
 struct http_req;
 struct worker;
 
@@ -55,10 +54,7 @@ struct proxy {
 	size_t body_len;
 	struct json_scan scan;
 	const char *model; /* as asked, unescaped */
-	struct route_target target;
-	struct route_candidate *candidate;
-	struct htable_view *view; /* what candidate[i].view points at */
-	uint32_t ncandidate;
+	struct choice choice;
 	unsigned attempts, attempts_max;
 	bool stream;
 	bool begun;  /* bytes of an answer went to the client: no other attempt is possible */
