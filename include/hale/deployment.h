@@ -42,6 +42,8 @@ struct deployment {
 	bool wildcard;          /* model contains '*' */
 	bool blocked;
 	bool insecure_tls;      /* litellm_params.ssl_verify: false */
+	bool http2;             /* model_info.http2; false without TLS */
+	const char *proxy;      /* model_info.proxy or hale_settings.upstream_proxy; NULL: none */
 	double weight, rpm, tpm; /* 0: not set */
 	int32_t order;           /* INT32_MAX: not set */
 	uint32_t timeout_ms, stream_timeout_ms; /* 0: router's */

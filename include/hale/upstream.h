@@ -1,7 +1,7 @@
 /* Requests to providers, asynchronous on one event base.
  *
  * The only interface through which worker and prober reach an upstream; which transport does the
- * work is behind it: libcurl (HTTP/2, many hosts), or our own for HTTP/1.1 (the relay path). Connections are kept and pooled per process. One call = one
+ * work is behind it: libcurl (HTTP/2, proxies, many hosts), or our own for HTTP/1.1 (the relay path). Connections are kept and pooled per process. One call = one
  * request: no hidden retries except on a reused connection that the peer had already closed
  * before any byte of an answer.
  */
@@ -63,6 +63,8 @@ struct upstream_request {
 	struct iovec body[UPSTREAM_BODY_PARTS]; /* borrowed until the call ended */
 	unsigned nbody;
 	struct upstream_timers timers;
+	const char *proxy; /* "http://host:port", "socks5://..." or NULL: none; borrowed until the call ended */
+	bool http2;        /* offered in TLS; this and a proxy mean libcurl */
 	bool insecure_tls; /* ssl_verify: false of the deployment */
 };
 

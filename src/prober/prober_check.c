@@ -267,6 +267,8 @@ prober_check_send(struct prober_check *c, struct prober_report *failed)
 {
 	struct upstream_request r = {
 		.endpoint = &c->request.endpoint,
+		.proxy = c->deployment->proxy,
+		.http2 = c->deployment->http2,
 		.insecure_tls = c->deployment->insecure_tls,
 	};
 	struct http_header header[1 + PROVIDER_SIGN_HEADERS_MAX];

@@ -9,6 +9,8 @@
 
 #include "conf_impl.h"
 
+#include <strings.h>
+
 #include "hale/arena.h"
 #include "hale/deployment.h"
 #include "hale/provider.h"
@@ -158,6 +160,47 @@ conf_model_provider(const struct conf_model *m, struct deployment *d)
 	return true;
 }
 
+static bool
+conf_model_is_proxy(const char *url)
+{
+	static const char *const schemes[] = {"http://", "socks5://", "socks5h://"};
+
+	for (unsigned i = 0; i < HALE_COUNT(schemes); i++) {
+		size_t n = strlen(schemes[i]);
+
+		if (strncasecmp(url, schemes[i], n) == 0)
+			return url[n] != '\0' && url[strcspn(url, " \t\r\n")] == '\0';
+	}
+	return false;
+}
+
+/* The deployment's own proxy, else everybody's; "none" means none. The address is not shown: it may hold a password. */
+static void
+conf_model_proxy(const struct conf_model *m, struct deployment *d)
+{
+	static const char *const allowed = "use http://host:port, socks5://host:port, socks5h://host:port or none";
+	const struct conf_node *at = conf_get(d->info, "proxy");
+
+	if (!conf_model_nonempty(d->proxy)) {
+		d->proxy = conf_model_nonempty(m->conf->limits.upstream_proxy);
+		at = conf_get(conf_get(m->conf->root, "hale_settings"), "upstream_proxy");
+	}
+	if (d->proxy && strcasecmp(d->proxy, "none") == 0)
+		d->proxy = NULL;
+	if (d->proxy && !conf_model_is_proxy(d->proxy))
+		conf_check_error(m->build, at, "this is no proxy, %s", allowed);
+}
+
+/* Without TLS nothing can be offered, and libcurl 7.88 fails on the second request of a connection that began so. */
+static void
+conf_model_http2(const struct conf_model *m, struct deployment *d)
+{
+	if (!d->http2 || !d->api_base || strncasecmp(d->api_base, "https://", 8) == 0)
+		return;
+	d->http2 = false;
+	conf_check_warn(m->build, conf_get(d->info, "http2"), "HTTP/2 needs an https:// address, so HTTP/1.1 is spoken");
+}
+
 /* Gives d its id: the configured one or the formula's; an id that is taken gets "-1", "-2" ... appended. */
 static void
 conf_model_id(struct conf_model *m, struct deployment *d, const char *formula)
@@ -241,6 +284,8 @@ conf_model_entry(struct conf_model *m, const struct conf_node *entry)
 	d.wildcard = strchr(d.model, '*') != NULL;
 	ssl = conf_get(d.params, "ssl_verify");
 	d.insecure_tls = ssl && ssl->kind == CONF_BOOL && !ssl->v.boolean;
+	conf_model_proxy(m, &d);
+	conf_model_http2(m, &d);
 	d.probe.mode_text = conf_get_string(d.info, "mode");
 	if (d.probe.timeout_ms == 0)
 		d.probe.timeout_ms = m->conf->health_env.timeout_ms;

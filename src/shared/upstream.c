@@ -300,7 +300,7 @@ upstream_start(struct upstream *u, const struct upstream_request *r, const struc
 		return NULL;
 	}
 	*err = UPSTREAM_OK;
-	if (u->direct)
+	if (u->direct && !r->http2 && !r->proxy)
 		c = upstream_direct_transport.start(u, r, err);
 	if (!c && *err == UPSTREAM_OK)
 		c = upstream_curl_transport.start(u, r, err);

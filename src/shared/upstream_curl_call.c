@@ -5,7 +5,8 @@
  * 64 KiB together with the head in one segment only from POSTFIELDS; larger ones in several parts are
  * read (and read again after a stale connection) through callbacks.
  *
- * Proxies named by the environment are not used: a daemon's way out must not depend on who started it.
+ * Proxies named by the environment are not used: a daemon's way out must not depend on who started it. A
+ * request says itself whether it goes through one, and whether it may be HTTP/2.
  */
 #include "hale/hale.h"
 
@@ -205,9 +206,9 @@ upstream_curl_call_options(struct upstream_curl_call *c)
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
 	/* A lookup that is given up must not be waited for: the thread ends by itself. */
 	curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
-	curl_easy_setopt(e, CURLOPT_PROXY, "");
+	curl_easy_setopt(e, CURLOPT_NOPROXY, ""); /* no exceptions from the environment either */
+	curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L); /* HTTP/2: a stream on the first connection, not a second one */
 	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
 	curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(e, CURLOPT_USERAGENT, HALE_PRODUCT);
 	curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
@@ -378,6 +379,15 @@ upstream_curl_setup_body(struct upstream_curl_call *c, const struct upstream_req
 	curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, fields);
 }
 
+/* The way to the upstream: through which proxy, in which version of HTTP. */
+static void
+upstream_curl_setup_way(struct upstream_curl_call *c, const struct upstream_request *r)
+{
+	curl_easy_setopt(c->easy, CURLOPT_HTTP_VERSION,
+	                 (long)(r->http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+	curl_easy_setopt(c->easy, CURLOPT_PROXY, r->proxy ? r->proxy : "");
+}
+
 void
 upstream_curl_call_setup(struct upstream_curl_call *c, const struct upstream_request *r)
 {
@@ -393,6 +403,7 @@ upstream_curl_call_setup(struct upstream_curl_call *c, const struct upstream_req
 	c->base.connected = true;
 	curl_easy_setopt(c->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)r->timers.connect_ms);
 	curl_easy_setopt(c->easy, CURLOPT_URL, r->endpoint->url);
+	upstream_curl_setup_way(c, r);
 	curl_easy_setopt(c->easy, CURLOPT_SSL_VERIFYPEER, verify);
 	curl_easy_setopt(c->easy, CURLOPT_SSL_VERIFYHOST, verify * 2);
 	curl_easy_setopt(c->easy, CURLOPT_HTTPGET, 1L);
@@ -488,7 +499,7 @@ upstream_curl_call_verdict(struct upstream_curl_call *c, CURLcode code, const ch
 	if (e == UPSTREAM_ETIMEOUT)
 		*text = upstream_timeout_text(upstream_curl_call_phase(&c->base));
 	else if (e == UPSTREAM_EPROTOCOL)
-		*text = c->fault ? c->fault : "the answer is not valid HTTP";
+		*text = c->fault ? c->fault : upstream_curl_text(c, "the answer is not valid HTTP");
 	else if (e != UPSTREAM_OK)
 		*text = upstream_curl_text(c, curl_easy_strerror(code));
 	return e;

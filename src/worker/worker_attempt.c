@@ -469,7 +469,7 @@ worker_attempt_start(struct proxy *p, const struct deployment *d, const char **w
 {
 	struct http_header header[2 + PROVIDER_SIGN_HEADERS_MAX];
 	const char *model = worker_choose_upstream_model(&p->choice, d);
-	struct upstream_request q = {.insecure_tls = d->insecure_tls};
+	struct upstream_request q = {.proxy = d->proxy, .http2 = d->http2, .insecure_tls = d->insecure_tls};
 	struct attempt *a = &p->a;
 	enum upstream_error uerr;
 	int err = 0;
