@@ -14,6 +14,7 @@ src_libworker_a_SOURCES = \
 	src/worker/worker_proxy.c \
 	src/worker/worker_rounds.c \
 	src/worker/worker_route.c \
+	src/worker/worker_route_table.c \
 	src/worker/worker_routes.c \
 	src/worker/worker_sse.c
 noinst_HEADERS += \
@@ -28,6 +29,7 @@ noinst_HEADERS += \
 	src/worker/worker_render.h \
 	src/worker/worker_rounds.h \
 	src/worker/worker_route.h \
+	src/worker/worker_route_table.h \
 	src/worker/worker_routes.h \
 	src/worker/worker_sse.h
 src_libworker_a_SOURCES += \

@@ -32,6 +32,7 @@
 #include "worker_proxy.h"
 #include "worker_rounds.h"
 #include "worker_route.h"
+#include "worker_route_table.h"
 #include "worker_routes.h"
 
 #define WORKER_LAST_ACCEPTS 100 /* turns of the loop that the last connections get when the daemon ends */
@@ -216,6 +217,7 @@ worker_init(struct worker *w, const struct heritage *h)
 		log_fatal(PROC_EXIT_CRASH, "cannot protect the shared segment");
 	w->base = worker_base_new();
 	w->endpoint_arena = arena_new(0);
+	w->routes = worker_route_table_new(w->conf);
 	w->endpoint = xcalloc((size_t)w->conf->ndeployment * MODE_COUNT * 2, sizeof(*w->endpoint));
 	w->upstream = upstream_new(w->base, &ul);
 	w->rounds = worker_rounds_new(w);
@@ -243,6 +245,7 @@ worker_release(struct worker *w)
 	event_free(w->drain_timer);
 	event_free(w->deadline);
 	free(w->endpoint);
+	worker_route_table_freep(&w->routes);
 	arena_freep(&w->endpoint_arena);
 	event_base_free(w->base);
 }

@@ -18,6 +18,9 @@
 #include "hale/outcome.h"
 #include "hale/provider.h"
 #include "worker.h"
+#include "worker_route_table.h"
+
+#define CHOOSE_DRAWS 4 /* in a large group, before all of it is looked at */
 
 /* The group's deployments that can serve this mode; false: none can. */
 static bool
@@ -44,14 +47,9 @@ worker_choose_candidates(struct choice *c)
 	return c->ncandidate > 0;
 }
 
-bool
-worker_choose_init(struct choice *c, struct worker *w, struct arena *a, const char *call_id, const char *model,
-                   enum mode m, struct choose_refusal *why)
+static void
+worker_choose_unknown(const struct choice *c, struct choose_refusal *why)
 {
-	*c = (struct choice){.w = w, .arena = a, .call_id = call_id, .model = model, .mode = m};
-	worker_route_resolve(w->conf, model, &c->target);
-	if (c->target.match != ROUTE_MATCH_NONE && worker_choose_candidates(c))
-		return true;
 	why->status = 400;
 	why->param = "model";
 	why->retry_after[0] = '\0';
@@ -59,12 +57,31 @@ worker_choose_init(struct choice *c, struct worker *w, struct arena *a, const ch
 		why->code = "model_not_found";
 		snprintf(why->message, sizeof(why->message),
 		         "Invalid model name passed in model=%.200s. Call `/v1/models` to view available models for your key.",
-		         model);
+		         c->model);
 	} else {
 		why->code = "unsupported_mode";
-		snprintf(why->message, sizeof(why->message), "No deployment of model=%.200s can serve %s requests.", model,
-		         mode_name(m));
+		snprintf(why->message, sizeof(why->message), "No deployment of model=%.200s can serve %s requests.", c->model,
+		         mode_name(c->mode));
 	}
+}
+
+/* Is this a group so large that the first attempt should not look at all of it? A log of all verdicts needs them. */
+static bool
+worker_choose_is_large(const struct choice *c)
+{
+	return c->target.match != ROUTE_MATCH_ID && !log_is_debug() &&
+	       c->w->conf->group[c->target.group].nmember >= ROUTE_TABLE_MEMBERS_MIN;
+}
+
+bool
+worker_choose_init(struct choice *c, struct worker *w, struct arena *a, const char *call_id, const char *model,
+                   enum mode m, struct choose_refusal *why)
+{
+	*c = (struct choice){.w = w, .arena = a, .call_id = call_id, .model = model, .mode = m};
+	worker_route_resolve(w->conf, model, &c->target);
+	if (c->target.match != ROUTE_MATCH_NONE && (worker_choose_is_large(c) || worker_choose_candidates(c)))
+		return true;
+	worker_choose_unknown(c, why);
 	return false;
 }
 
@@ -113,8 +130,8 @@ worker_choose_log(const struct choice *c, const struct route_result *res)
 		          res->nchosen && res->chosen[0] == c->candidate[i].deployment);
 }
 
-const struct deployment *
-worker_choose_next(struct choice *c, struct choose_refusal *why)
+static const struct deployment *
+worker_choose_among(struct choice *c, struct choose_refusal *why)
 {
 	struct route_input in = {.conf = c->w->conf,
 	                         .candidate = c->candidate,
@@ -135,9 +152,46 @@ worker_choose_next(struct choice *c, struct choose_refusal *why)
 	return NULL;
 }
 
+/* A large group: a few draws that do not look at the others. NULL: all of them met a deployment that cannot serve. */
+static const struct deployment *
+worker_choose_sample(const struct choice *c)
+{
+	const struct conf *conf = c->w->conf;
+	uint64_t now = clock_mono_ns();
+	struct htable_view v;
+	uint32_t i;
+
+	for (int n = 0; n < CHOOSE_DRAWS; n++) {
+		if (!worker_route_table_draw(c->w->routes, c->target.group, worker_random(c->w), &i))
+			return NULL;
+		if (conf->deployment[i].provider->op[c->mode] == NULL)
+			continue;
+		htable_read(c->w->table, i, &v);
+		if (worker_route_is_eligible(conf, &conf->deployment[i], &v, now))
+			return &conf->deployment[i];
+	}
+	return NULL;
+}
+
+const struct deployment *
+worker_choose_next(struct choice *c, struct choose_refusal *why)
+{
+	const struct deployment *d = c->candidate ? NULL : worker_choose_sample(c);
+
+	if (d)
+		return d;
+	if (!c->candidate && !worker_choose_candidates(c)) {
+		worker_choose_unknown(c, why);
+		return NULL;
+	}
+	return worker_choose_among(c, why);
+}
+
 void
 worker_choose_refused(struct choice *c, const struct deployment *d)
 {
+	if (!c->candidate)
+		worker_choose_candidates(c);
 	for (uint32_t i = 0; i < c->ncandidate; i++)
 		if (c->candidate[i].deployment == d->index)
 			c->candidate[i].refused = true;

@@ -24,7 +24,7 @@ struct choice {
 	struct route_target target;
 	struct route_candidate *candidate; /* deployments that can serve the mode, in configuration order */
 	struct htable_view *view;          /* what candidate[i].view points at */
-	uint32_t ncandidate;
+	uint32_t ncandidate; /* 0 until somebody has to look at all members of a large group */
 };
 
 /* Why there is no deployment, ready for the client. */

@@ -55,13 +55,24 @@ worker_route_group_filtered(const struct conf *c, uint32_t group)
 }
 
 static bool
+worker_route_view_is_down(const struct conf *c, uint32_t group, const struct htable_view *v, uint64_t now_ns)
+{
+	return v->state == HEALTH_DOWN &&
+	       !htable_is_stale(v, now_ns, c->general.health_check_staleness_s * NS_PER_SEC) &&
+	       worker_route_group_filtered(c, group);
+}
+
+static bool
 worker_route_is_down(const struct route_input *in, const struct route_candidate *x)
 {
-	const struct conf *c = in->conf;
-	uint64_t threshold = c->general.health_check_staleness_s * NS_PER_SEC;
+	return worker_route_view_is_down(in->conf, in->conf->deployment[x->deployment].group, x->view, in->now_ns);
+}
 
-	return x->view->state == HEALTH_DOWN && !htable_is_stale(x->view, in->now_ns, threshold) &&
-	       worker_route_group_filtered(c, c->deployment[x->deployment].group);
+bool
+worker_route_is_eligible(const struct conf *c, const struct deployment *d, const struct htable_view *v, uint64_t now_ns)
+{
+	return !d->blocked && v->until_ns <= now_ns &&
+	       !(worker_route_filter_on(c) && worker_route_view_is_down(c, d->group, v, now_ns));
 }
 
 /* Marks candidates that are still ROUTE_OK and match; undoes it all when none would be left. Returns true when
@@ -122,22 +133,22 @@ worker_route_keep_lowest_order(const struct route_input *in)
 			in->candidate[i].why = ROUTE_ORDER;
 }
 
-static double
+double
 worker_route_metric(const struct deployment *d, int which)
 {
 	return which == 0 ? d->weight : which == 1 ? d->rpm : which == 2 ? d->tpm : 1.0;
 }
 
-/* The first of weight, rpm, tpm that any survivor has; 3: none, all alike. */
+/* The first of weight, rpm, tpm that any survivor has; ROUTE_METRICS: none. */
 static int
 worker_route_pick_metric(const struct route_input *in)
 {
-	for (int which = 0; which < 3; which++)
+	for (int which = 0; which < ROUTE_METRICS; which++)
 		for (uint32_t i = 0; i < in->ncandidate; i++)
 			if (in->candidate[i].why == ROUTE_OK &&
 			    worker_route_metric(&in->conf->deployment[in->candidate[i].deployment], which) > 0)
 				return which;
-	return 3;
+	return ROUTE_METRICS;
 }
 
 uint64_t
@@ -176,7 +187,7 @@ worker_route_draw(const struct route_input *in, int metric, struct route_result 
 	if (!any)
 		return false;
 	if (total <= 0)
-		return metric != 3 && worker_route_draw(in, 3, out);
+		return metric != ROUTE_METRICS && worker_route_draw(in, ROUTE_METRICS, out);
 	at = (double)(worker_route_random(in->random, out->nchosen) >> 11) * 0x1p-53 * total;
 	for (uint32_t i = 0; i < in->ncandidate; i++) {
 		double weight;

@@ -7,6 +7,7 @@
 #include "hale/hale.h"
 
 struct conf;
+struct deployment;
 struct htable_view;
 
 #define ROUTE_ATTEMPTS_MAX 16
@@ -47,6 +48,14 @@ struct route_result {
 
 /* Number `draw` (from 0) of the splitmix64 sequence that seed starts: for choosing, never for secrets. */
 uint64_t worker_route_random(uint64_t seed, uint64_t draw);
+
+/* What a deployment's share of requests is taken from: weight, rpm, tpm; ROUTE_METRICS: all alike. */
+#define ROUTE_METRICS 3
+double worker_route_metric(const struct deployment *d, int which);
+
+/* Would this deployment pass the filters that look at it alone: not blocked, not down, not cooling? */
+bool worker_route_is_eligible(const struct conf *c, const struct deployment *d, const struct htable_view *v,
+                              uint64_t now_ns);
 
 /* candidates -> health filter -> cooldown filter -> safety net -> blocked -> order -> weighted shuffle. */
 void worker_route(const struct route_input *in, struct route_result *out);

@@ -89,3 +89,40 @@ def test_weights(hale, sim):
     setup["model_list"][1]["litellm_params"]["weight"] = 9
     count = served(hale(setup), 200)
     assert count["b"] > 140 > 60 > count["a"]
+
+
+def large(sim, n=40):
+    return config(sim, [f"sk-{i}" for i in range(n)], health_check_interval=3600)
+
+
+def test_a_large_group_loses_its_sick_majority(hale, sim):
+    """Choosing without a look at every member must not end at a sick one, however few are well."""
+    for i in range(40):
+        if i not in (7, 23):
+            sim.fault(f"sk-{i}", status=500)
+    gate = hale(large(sim))
+    wait_until(lambda: len(unhealthy(gate)) == 38)
+    sim.reset()
+    assert set(served(gate)) == {"7", "23"}
+    assert sorted(sim.stats()["keys"]) == ["sk-23", "sk-7"]
+
+
+def test_a_large_group_tries_another_member(hale, sim):
+    setup = large(sim)
+    setup["general_settings"]["background_health_checks"] = False
+    setup["litellm_settings"]["num_retries"] = 1
+    sim.fault("*", status=500, times=1)
+    gate = hale(setup)
+    answer = gate.chat("g")
+    assert (answer.status_code, answer.headers["x-litellm-attempted-retries"]) == (200, "1")
+    assert len(sim.stats()["keys"]) == 2
+
+
+def test_a_large_group_without_the_mode(hale, sim):
+    setup = large(sim)
+    for entry in setup["model_list"]:
+        entry["litellm_params"]["model"] = "perplexity/sonar"
+    gate = hale(setup)
+    answer = gate.post("/v1/embeddings", json={"model": "g", "input": "x"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported_mode")
+    assert gate.chat("g").status_code == 200
