@@ -1,7 +1,7 @@
 /* llmsim: a simulated LLM upstream for tests, the demo and the benchmark.
  *
- * It speaks OpenAI, Azure and Anthropic (chat, completions, embeddings; streamed and not) and misbehaves on
- * request: the API key of a request selects a fault that was set over /_sim/fault or with --fault. What
+ * It speaks OpenAI, Azure and Anthropic (streamed and not; llmsim_service.c lists what there is beyond chat)
+ * and misbehaves on request: the API key of a request selects a fault that was set over /_sim/fault or with --fault. What
  * it saw can be read back over /_sim/stats and /_sim/requests. docs/testing.md lists the members of a fault.
  *
  * One process, one event loop, no threads. --workers N forks N of them on one port for benchmarks; they share
@@ -159,6 +159,7 @@ llmsim_serve(const struct llmsim_options *o, int fd)
 	for (unsigned i = 0; i < o->keep; i++) {
 		strbuf_init(&s->ring[i].head, 0);
 		strbuf_init(&s->ring[i].body, 0);
+		strbuf_init(&s->ring[i].parts, 0);
 	}
 	for (unsigned i = 0; i < o->nfault; i++) {
 		char *wrong = llmsim_fault_add_text(s, o->fault[i]);
@@ -182,6 +183,7 @@ llmsim_serve(const struct llmsim_options *o, int fd)
 	while (s->conn)
 		llmsim_conn_close(s->conn, false);
 	llmsim_fault_clear(s, NULL);
+	llmsim_store_clear(s);
 	llmsim_count_release(s);
 	event_free(listener);
 	event_free(term);

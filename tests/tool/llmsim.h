@@ -20,6 +20,8 @@ struct event_base;
 struct json_object;
 struct llmsim;
 struct llmsim_conn;
+struct llmsim_service;
+struct llmsim_store;
 
 /* Borrowed text; len 0 with p NULL: absent. */
 struct llmsim_span {
@@ -41,6 +43,7 @@ enum llmsim_op {
 	LLMSIM_COMPLETION,
 	LLMSIM_EMBEDDING, /* up to here: a JSON body is expected */
 	LLMSIM_MODELS,
+	LLMSIM_SERVICE, /* an operation with a file of its own: r->service */
 	LLMSIM_CONTROL,
 	LLMSIM_UNKNOWN,
 };
@@ -54,6 +57,8 @@ struct llmsim_request {
 	bool chunked, keep_alive, http10, expect_continue;
 	enum llmsim_api api;
 	enum llmsim_op op;
+	const struct llmsim_service *service;
+	struct llmsim_span rest;       /* of the path behind the service's own, "/file-1/content" */
 	struct llmsim_span deployment; /* Azure: from the path */
 	/* top-level members of the body (llmsim_scan) */
 	struct llmsim_span model, messages, input, prompt, encoding_format;
@@ -74,6 +79,7 @@ struct llmsim_span llmsim_http_header(const struct llmsim_request *r, const char
 bool llmsim_http_next(const struct llmsim_request *r, size_t *at, struct llmsim_span *name,
                       struct llmsim_span *value);
 bool llmsim_span_is(struct llmsim_span s, const char *text);
+bool llmsim_span_starts(struct llmsim_span s, const char *prefix);
 const char *llmsim_http_reason(int status);
 
 /* llmsim_scan.c: what is needed of a JSON body, without a tree. false: not one JSON object. Pure. */
@@ -127,6 +133,7 @@ struct llmsim_key {
 };
 struct llmsim_record {
 	struct strbuf head, body;
+	struct strbuf parts; /* of a multipart body: what was in it, as JSON */
 	uint64_t serial, at_ms, connection;
 	size_t body_bytes, key_at, key_bytes; /* the key is a part of head */
 	bool fault;
@@ -151,6 +158,8 @@ int llmsim_control(struct llmsim *s, const struct llmsim_request *r, struct strb
 struct llmsim_reply {
 	enum llmsim_api api;
 	enum llmsim_op op;
+	const struct llmsim_service *service;
+	const char *content_type; /* static; NULL: JSON, or that of a stream */
 	bool stream, sse, include_usage, truncated; /* sse: the content type of a stream */
 	char model[LLMSIM_MODEL_MAX];
 	uint64_t serial, created, prompt_tokens, tokens, status; /* all of one type for llmsim_text() */
@@ -159,7 +168,7 @@ struct llmsim_reply {
 	struct strbuf prefix; /* the part that all events of a stream share */
 };
 /* Decides the answer. Whole bodies (everything but streams) are rendered into `body`. */
-void llmsim_reply_make(const struct llmsim *s, const struct llmsim_request *r, const struct llmsim_fault *f,
+void llmsim_reply_make(struct llmsim *s, const struct llmsim_request *r, const struct llmsim_fault *f,
                        struct llmsim_reply *rep, struct strbuf *body);
 /* Status line and headers up to and without the framing ones. */
 void llmsim_reply_head(const struct llmsim_reply *rep, const struct llmsim_fault *f, struct strbuf *out);
@@ -167,6 +176,49 @@ void llmsim_reply_head(const struct llmsim_reply *rep, const struct llmsim_fault
 void llmsim_reply_error(const struct llmsim_reply *rep, int status, const char *message, const char *param,
                         const char *code, struct strbuf *out);
 void llmsim_reply_usage(const struct llmsim_reply *rep, struct strbuf *out);
+
+/* llmsim_service.c: operations beyond chat, one row each. A row that wants several paths is several rows. */
+enum llmsim_form { LLMSIM_JSON, LLMSIM_MULTIPART, LLMSIM_ANY };
+struct llmsim_service {
+	const char *path; /* behind the prefix of the API; what follows after another '/' is r->rest */
+	bool deep;        /* something may follow */
+	bool account;     /* Azure: belongs to the resource, not to a deployment */
+	bool exact;       /* the path is the whole one, without a prefix */
+	enum llmsim_form form;
+	/* Fills body, or sets rep->stream and rep->sse. Wrong requests: llmsim_service_refuse(). */
+	void (*answer)(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep, struct strbuf *body);
+	/* of a stream: its last event is the one that says that it is finished */
+	unsigned (*events)(const struct llmsim_reply *rep);
+	void (*event)(const struct llmsim_reply *rep, unsigned n, struct strbuf *out);
+};
+/* false: no such operation. */
+bool llmsim_service_find(struct llmsim_request *r, struct llmsim_span rest);
+/* Reads model, stream and the like from the body, whatever its form. */
+void llmsim_service_scan(struct llmsim_request *r);
+/* message NULL: the usual one of the status. */
+void llmsim_service_refuse(struct llmsim_reply *rep, int status, const char *message, const char *param,
+                           struct strbuf *body);
+/* Refuses a body that lacks a member or part of the list (NULL at its end). true: nothing is missing. */
+bool llmsim_service_has(const struct llmsim_request *r, struct llmsim_reply *rep, const char *const *need,
+                        struct strbuf *body);
+/* The text of a part, or of a string, number or truth value of the JSON body; the caller frees it. NULL: absent. */
+char *llmsim_service_text(const struct llmsim_request *r, const char *name);
+
+/* llmsim_media.c: images, speech, transcription. llmsim_judge.c: rerank, OCR, moderation. */
+extern const struct llmsim_service llmsim_media_service[], llmsim_judge_service[]; /* up to one without a path */
+/* llmsim_store.c: files and batches, each key's own, in memory. */
+extern const struct llmsim_service llmsim_store_service[];
+void llmsim_store_clear(struct llmsim *s);
+
+/* llmsim_multipart.c: multipart/form-data, strictly. */
+#define LLMSIM_PARTS_MAX 64
+struct llmsim_part {
+	struct llmsim_span name, filename, type, data; /* p NULL: absent */
+};
+/* Number of parts; -1: not a proper form. */
+int llmsim_multipart(const struct llmsim_request *r, struct llmsim_part part[LLMSIM_PARTS_MAX]);
+/* Names, sizes, SHA-256 and short texts of the parts as a JSON list; "null" when it is no proper form. */
+void llmsim_multipart_describe(const struct llmsim_request *r, struct strbuf *out);
 
 /* llmsim_route.c: path to api and op. */
 void llmsim_route(struct llmsim_request *r);
@@ -231,6 +283,7 @@ struct llmsim {
 	unsigned nkey;
 	struct llmsim_count connections, requests;
 	uint64_t bad_requests, gone;
+	struct llmsim_store *store;
 	struct llmsim_record *ring;
 	unsigned ring_size;
 	uint64_t ring_at; /* records written so far */

@@ -191,6 +191,8 @@ llmsim_conn_serve(struct llmsim_conn *c)
 		llmsim_route(&r);
 		if (r.op < LLMSIM_MODELS)
 			r.valid = r.body.len && llmsim_scan(r.body, &r);
+		else if (r.op == LLMSIM_SERVICE)
+			llmsim_service_scan(&r);
 		llmsim_play_start(c, &r);
 		if (!llmsim_play_run(c))
 			return false;

@@ -118,6 +118,7 @@ llmsim_control(struct llmsim *s, const struct llmsim_request *r, struct strbuf *
 		return llmsim_control_requests(s, r, out);
 	if (post && llmsim_span_is(r->path, "/_sim/reset")) {
 		llmsim_fault_clear(s, NULL);
+		llmsim_store_clear(s);
 		llmsim_count_reset(s);
 		strbuf_puts(out, "{}");
 		return 200;

@@ -98,6 +98,9 @@ llmsim_count_record(struct llmsim *s, const struct llmsim_conn *c, const struct 
 	strbuf_add(&rec->head, r->method.p, r->head_bytes);
 	if (keep)
 		strbuf_add(&rec->body, r->body.p, keep);
+	strbuf_clear(&rec->parts);
+	if (r->service && r->service->form != LLMSIM_JSON && llmsim_span_is(r->method, "POST"))
+		llmsim_multipart_describe(r, &rec->parts);
 	rec->serial = s->requests.total;
 	rec->at_ms = clock_mono_ns() / NS_PER_MS - s->start_ms;
 	rec->connection = c->number;
@@ -222,6 +225,8 @@ llmsim_count_record_json(const struct llmsim_record *rec, struct strbuf *out)
 	                       json_object_new_string_len(strbuf_str(&rec->body), (int)rec->body.len));
 	body = rec->body.len ? json_tokener_parse_ex(tok, rec->body.data, (int)rec->body.len) : NULL;
 	json_object_object_add(o, "body", body);
+	if (rec->parts.len)
+		json_object_object_add(o, "parts", json_tokener_parse(rec->parts.data));
 	strbuf_puts(
 	    out, json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(o);
@@ -291,6 +296,7 @@ llmsim_count_release(struct llmsim *s)
 	for (unsigned i = 0; i < s->ring_size; i++) {
 		strbuf_release(&s->ring[i].head);
 		strbuf_release(&s->ring[i].body);
+		strbuf_release(&s->ring[i].parts);
 	}
 	free(s->ring);
 }

@@ -11,6 +11,14 @@
 #include <strings.h>
 
 bool
+llmsim_span_starts(struct llmsim_span s, const char *prefix)
+{
+	size_t n = strlen(prefix);
+
+	return s.len >= n && memcmp(s.p, prefix, n) == 0;
+}
+
+bool
 llmsim_span_is(struct llmsim_span s, const char *text)
 {
 	return s.len == strlen(text) && memcmp(s.p, text, s.len) == 0;

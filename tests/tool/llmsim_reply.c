@@ -324,7 +324,7 @@ llmsim_reply_size(const struct llmsim_request *r, const struct llmsim_fault *f, 
 }
 
 void
-llmsim_reply_make(const struct llmsim *s, const struct llmsim_request *r, const struct llmsim_fault *f,
+llmsim_reply_make(struct llmsim *s, const struct llmsim_request *r, const struct llmsim_fault *f,
                   struct llmsim_reply *rep, struct strbuf *body)
 {
 	struct llmsim_span model = r->model.p ? r->model : r->deployment;
@@ -333,6 +333,7 @@ llmsim_reply_make(const struct llmsim *s, const struct llmsim_request *r, const 
 	memset(rep, 0, offsetof(struct llmsim_reply, prefix)); /* its memory is kept */
 	rep->api = r->api;
 	rep->op = r->op;
+	rep->service = r->service;
 	rep->serial = s->requests.total;
 	rep->created = (uint64_t)time(NULL);
 	rep->status = 200;
@@ -351,6 +352,8 @@ llmsim_reply_make(const struct llmsim *s, const struct llmsim_request *r, const 
 		else
 			llmsim_reply_error(rep, 404, "Unknown request URL. Please check the URL for typos.",
 			                   NULL, "unknown_url", body);
+	} else if (r->op == LLMSIM_SERVICE) {
+		r->service->answer(s, r, rep, body);
 	} else if (!llmsim_span_is(r->method, r->op == LLMSIM_MODELS ? "GET" : "POST")) {
 		rep->status = 405;
 		llmsim_reply_error(rep, 405, NULL, NULL, NULL, body);
@@ -374,7 +377,9 @@ llmsim_reply_make(const struct llmsim *s, const struct llmsim_request *r, const 
 void
 llmsim_reply_head(const struct llmsim_reply *rep, const struct llmsim_fault *f, struct strbuf *out)
 {
-	const char *type = rep->sse ? "text/event-stream; charset=utf-8" : "application/json";
+	const char *type = rep->sse            ? "text/event-stream; charset=utf-8"
+	                   : rep->content_type ? rep->content_type
+	                                       : "application/json";
 
 	llmsim_text(out, "HTTP/1.1 %u %s\r\ncontent-type: %s\r\n", rep->status,
 	            llmsim_http_reason((int)rep->status), f && f->content_type ? f->content_type : type);

@@ -8,7 +8,7 @@ llmsim_route_skip(struct llmsim_span *s, const char *prefix)
 {
 	size_t n = strlen(prefix);
 
-	if (s->len < n || memcmp(s->p, prefix, n) != 0)
+	if (!llmsim_span_starts(*s, prefix))
 		return false;
 	s->p += n;
 	s->len -= n;
@@ -46,7 +46,22 @@ llmsim_route(struct llmsim_request *r)
 		    !memmem(r->query.p, r->query.len, "api-version=", 12))
 			return;
 		r->deployment = (struct llmsim_span){rest.p, (size_t)(slash - rest.p)};
-		r->op = llmsim_route_op((struct llmsim_span){slash, rest.len - r->deployment.len});
+		rest = (struct llmsim_span){slash, rest.len - r->deployment.len};
+		r->op = llmsim_route_op(rest);
+		if (r->op == LLMSIM_UNKNOWN && llmsim_service_find(r, rest))
+			r->op = LLMSIM_SERVICE;
+		return;
+	}
+	if (llmsim_route_skip(&rest, "/openai") && !llmsim_span_starts(rest, "/v1/")) {
+		r->api = LLMSIM_AZURE;
+		r->op = LLMSIM_UNKNOWN;
+		if (r->query.p && memmem(r->query.p, r->query.len, "api-version=", 12) && llmsim_service_find(r, rest))
+			r->op = LLMSIM_SERVICE;
+		return;
+	}
+	rest = r->path;
+	if (llmsim_service_find(r, (struct llmsim_span){NULL, 0})) {
+		r->op = LLMSIM_SERVICE;
 		return;
 	}
 	(void)(llmsim_route_skip(&rest, "/openai/v1") || llmsim_route_skip(&rest, "/v1"));
@@ -58,5 +73,7 @@ llmsim_route(struct llmsim_request *r)
 		r->op = LLMSIM_MODELS;
 	} else {
 		r->op = llmsim_route_op(rest);
+		if (r->op == LLMSIM_UNKNOWN && llmsim_service_find(r, rest))
+			r->op = LLMSIM_SERVICE;
 	}
 }

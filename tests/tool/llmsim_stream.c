@@ -21,6 +21,8 @@ llmsim_stream_events(const struct llmsim_reply *rep, bool terminator)
 {
 	unsigned after = rep->api == LLMSIM_ANTHROPIC ? 2 : 1 + rep->include_usage;
 
+	if (rep->service)
+		return rep->service->events(rep) - !terminator;
 	return llmsim_stream_before(rep) + (unsigned)rep->tokens + after + terminator;
 }
 
@@ -109,6 +111,10 @@ llmsim_stream_event(const struct llmsim_reply *rep, unsigned n, struct strbuf *o
 {
 	bool chat = rep->op == LLMSIM_CHAT;
 
+	if (rep->service) {
+		rep->service->event(rep, n, out);
+		return;
+	}
 	if (rep->api == LLMSIM_ANTHROPIC) {
 		llmsim_stream_anthropic(rep, n, out);
 		return;
@@ -158,7 +164,7 @@ llmsim_stream_event(const struct llmsim_reply *rep, unsigned n, struct strbuf *o
 void
 llmsim_stream_error(const struct llmsim_reply *rep, struct strbuf *out)
 {
-	if (rep->api == LLMSIM_ANTHROPIC)
+	if (rep->api == LLMSIM_ANTHROPIC || rep->service)
 		strbuf_puts(out, "event: error\ndata: ");
 	else
 		strbuf_puts(out, "data: ");

@@ -8,10 +8,15 @@ tests_tool_llmsim_SOURCES = \
 	tests/tool/llmsim_count.c \
 	tests/tool/llmsim_fault.c \
 	tests/tool/llmsim_http.c \
+	tests/tool/llmsim_judge.c \
+	tests/tool/llmsim_media.c \
+	tests/tool/llmsim_multipart.c \
 	tests/tool/llmsim_play.c \
 	tests/tool/llmsim_reply.c \
 	tests/tool/llmsim_route.c \
 	tests/tool/llmsim_scan.c \
+	tests/tool/llmsim_service.c \
+	tests/tool/llmsim_store.c \
 	tests/tool/llmsim_stream.c \
 	tests/tool/llmsim_text.c
 tests_tool_llmsim_LDADD = src/libshared.a $(EVENT_LIBS) $(JSON_LIBS) $(SSL_LIBS)
