@@ -24,12 +24,16 @@ struct probe_request {
 	struct endpoint endpoint;
 	const char *body; /* NULL for GET */
 	size_t body_len;
-	const char *content_type;
+	const char *shown; /* the body as JSON text for people, with notes instead of files; NULL for GET */
+	const char *content_type; /* NULL for GET */
 	enum mode mode; /* resolved, never MODE_NONE */
 	const struct provider_op *op; /* the cell that built it: judges the answer (essential) */
 	const char *model; /* as displayed in /health: health_check_model or the configured model */
 };
 
+/* Which mode is probed (a provider without a list of batches is asked for a chat completion instead) and the cell
+ * that does it; NULL: there is no such probe. Pure. */
+const struct provider_op *probe_cell(const struct deployment *d, enum mode *mode);
 /* Everything is allocated in a. random picks among equivalent prompts. HALE_EUNSUPPORTED: *why says which
  * mode of which provider has no probe. Pure. */
 int probe_request_build(struct arena *a, const struct conf *c, const struct deployment *d, enum probe_adapt adapt,

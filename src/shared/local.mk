@@ -35,6 +35,10 @@ src_libshared_a_SOURCES = \
 	src/shared/outcome.c \
 	src/shared/proc.c \
 	src/shared/probe.c \
+	src/shared/probe_body.c \
+	src/shared/probe_impl.h \
+	src/shared/probe_media.c \
+	src/shared/probe_params.c \
 	src/shared/provider.c \
 	src/shared/provider_anthropic.c \
 	src/shared/provider_azure.c \

@@ -27,6 +27,8 @@
 #include "hale/upstream.h"
 #include "worker_render_int.h"
 
+#define RENDER_REQUEST_BYTES 16384 /* of a probe's request that are shown */
+
 /* One answer being written. */
 struct render {
 	struct strbuf *healthy;
@@ -151,18 +153,21 @@ render_request_headers(struct strbuf *out, const struct probe_request *q)
 	strbuf_putc(out, '}');
 }
 
-/* The JSON that was sent, with the empty extra_body that LiteLLM's clients expect; null for other bodies. */
+/* The members that were sent, with the empty extra_body that LiteLLM's clients expect; null when there was no body. */
 static void
 render_request_body(struct strbuf *out, const struct conf *c, const struct probe_request *q)
 {
-	size_t len = q->body_len;
+	size_t len = q->shown ? strlen(q->shown) : 0;
 
 	worker_render_key(out, "raw_request_body");
-	if (q->body == NULL || len < 2 || q->body[0] != '{' || q->body[len - 1] != '}') {
+	if (len < 2 || q->shown[0] != '{' || q->shown[len - 1] != '}') {
 		strbuf_puts(out, "null");
 		return;
 	}
-	redact_text(c, q->body, len - 1, out);
+	if (len > RENDER_REQUEST_BYTES)
+		strbuf_printf(out, "{\"note\":\"%zu bytes, too long to show\"", q->body_len);
+	else
+		redact_text(c, q->shown, len - 1, out);
 	worker_render_key(out, "extra_body");
 	strbuf_puts(out, "{}}");
 }

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 
 #include <cmocka.h>
+#include <openssl/evp.h>
 
 #include "hale/arena.h"
 #include "hale/catalogue.h"
@@ -138,6 +139,234 @@ test_modes_and_providers(void **state)
 	              "http://127.0.0.1:8000/v1/chat/completions", "", "{\"model\":\"meta/x\"," HI ",\"max_tokens\":1}");
 }
 
+/* The same deployment through Azure's address. */
+#define AZURE "api_key: k2, api_base: 'https://r.openai.azure.com', api_version: '1'"
+#define AZURE_URL(path) "https://r.openai.azure.com/openai/deployments/d" path "?api-version=1"
+
+static void
+test_json_modes(void **state)
+{
+	static const struct {
+		const char *mode, *path, *question;
+	} cases[] = {
+		{"chat", "/chat/completions", HI ",\"max_tokens\":1"},
+		{"completion", "/completions", "\"prompt\":\"test from litellm\",\"max_tokens\":1"},
+		{"embedding", "/embeddings", "\"input\":[\"test from litellm\"]"},
+		{"image_generation", "/images/generations", "\"prompt\":\"test from litellm\""},
+		{"audio_speech", "/audio/speech", "\"input\":\"test from litellm\",\"voice\":\"alloy\""},
+	};
+	char info[64], url[128], body[256];
+
+	(void)state;
+	for (size_t i = 0; i < HALE_COUNT(cases); i++) {
+		snprintf(info, sizeof(info), "mode: %s", cases[i].mode);
+		snprintf(url, sizeof(url), "https://api.openai.com/v1%s", cases[i].path);
+		snprintf(body, sizeof(body), "{\"model\":\"d\",%s}", cases[i].question);
+		check_request("model: openai/d, api_key: k1", info, url, "Authorization: Bearer k1", body);
+		snprintf(url, sizeof(url), AZURE_URL("%s"), cases[i].path);
+		check_request("model: azure/d, " AZURE, info, url, "api-key: k2", body);
+	}
+	check_request("model: azure/d, " AZURE, "mode: responses",
+	              "https://r.openai.azure.com/openai/responses?api-version=1", "api-key: k2",
+	              "{\"model\":\"d\",\"input\":\"test from litellm\"}");
+	check_request("model: openai/d, api_key: k1", "mode: responses", "https://api.openai.com/v1/responses",
+	              "Authorization: Bearer k1", "{\"model\":\"d\",\"input\":\"test from litellm\"}");
+	check_request("model: openai/d, api_key: k1", "mode: moderation", "https://api.openai.com/v1/moderations",
+	              "Authorization: Bearer k1", "{\"model\":\"d\",\"input\":\"test from litellm\"}");
+	check_request("model: jina_ai/d, api_key: k1", "mode: rerank", "https://api.jina.ai/v1/rerank",
+	              "Authorization: Bearer k1",
+	              "{\"model\":\"d\",\"query\":\"test from litellm\",\"documents\":[\"my sample text\"]}");
+}
+
+/* A list is asked for, or where there is none, the completion that batches consist of. */
+static void
+test_batch(void **state)
+{
+	struct built b;
+
+	(void)state;
+	build(&b, "model: azure/d, " AZURE, "mode: batch", PROBE_ADAPT_NONE);
+	assert_int_equal(b.rc, 0);
+	assert_string_equal(b.q.endpoint.method, "GET");
+	assert_string_equal(b.q.endpoint.url, "https://r.openai.azure.com/openai/batches?api-version=1");
+	check_headers(&b.q.endpoint, "api-key: k2");
+	assert_null(b.q.body);
+	assert_null(b.q.shown);
+	assert_null(b.q.content_type);
+	assert_int_equal(b.q.body_len, 0);
+	assert_int_equal(b.q.mode, MODE_BATCH);
+	release(&b);
+	build(&b, "model: openrouter/m, api_key: k", "mode: batch", PROBE_ADAPT_NONE);
+	assert_int_equal(b.rc, 0);
+	assert_int_equal(b.q.mode, MODE_CHAT);
+	assert_string_equal(b.q.endpoint.url, "https://openrouter.ai/api/v1/chat/completions");
+	release(&b);
+}
+
+#define BOUNDARY "hale-probe-c5d8e1f20b7a4936"
+#define PART(name) "--" BOUNDARY "\r\nContent-Disposition: form-data; name=\"" name "\""
+
+/* The form up to the bytes of its file; *file is where they start, *len how many there are. */
+static void
+check_form(const struct built *b, const char *head, const char **file, size_t *len)
+{
+	static const char end[] = "\r\n--" BOUNDARY "--\r\n";
+
+	if (b->rc)
+		fail_msg("%s", b->why);
+	assert_string_equal(b->q.endpoint.method, "POST");
+	assert_string_equal(b->q.content_type, "multipart/form-data; boundary=" BOUNDARY);
+	assert_true(b->q.body_len > strlen(head) + strlen(end));
+	assert_memory_equal(b->q.body, head, strlen(head));
+	assert_memory_equal(b->q.body + b->q.body_len - strlen(end), end, strlen(end));
+	*file = b->q.body + strlen(head);
+	*len = b->q.body_len - strlen(head) - strlen(end);
+}
+
+static uint32_t
+little(const char *at, unsigned bytes)
+{
+	uint32_t n = 0;
+
+	while (bytes--)
+		n = n << 8 | (unsigned char)at[bytes];
+	return n;
+}
+
+static void
+test_transcription(void **state)
+{
+	static const char part[] = PART("file") "; filename=\"audio_health_check.wav\"\r\nContent-Type: audio/x-wav\r\n\r\n";
+	static const char verbose[] = PART("response_format") "\r\n\r\nverbose_json\r\n";
+	static const char model[] = PART("model") "\r\n\r\nwhisper-1\r\n";
+	const char *wav;
+	char head[1024];
+	struct built b;
+	size_t len;
+
+	(void)state;
+	snprintf(head, sizeof(head), "%s%s%s", model, verbose, part);
+	build(&b, "model: openai/whisper-1, api_key: k", "", PROBE_ADAPT_NONE);
+	check_form(&b, head, &wav, &len);
+	assert_string_equal(b.q.endpoint.url, "https://api.openai.com/v1/audio/transcriptions");
+	check_headers(&b.q.endpoint, "Authorization: Bearer k");
+	assert_string_equal(b.q.shown, "{\"model\":\"whisper-1\",\"response_format\":\"verbose_json\","
+	                               "\"file\":\"<16044 bytes of audio/x-wav>\"}");
+	/* half a second of 16 bit mono sound, not all silence */
+	assert_int_equal(len, 16044);
+	assert_memory_equal(wav, "RIFF", 4);
+	assert_int_equal(little(wav + 4, 4), len - 8);
+	assert_memory_equal(wav + 8, "WAVEfmt \x10\0\0\0\1\0\1\0", 16);
+	assert_int_equal(little(wav + 24, 4), 16000);
+	assert_int_equal(little(wav + 28, 4), 32000);
+	assert_memory_equal(wav + 32, "\2\0\x10\0data", 8);
+	assert_int_equal(little(wav + 40, 4), len - 44);
+	assert_int_equal((int16_t)little(wav + 44 + 2 * 8, 2), 2304);
+	release(&b);
+	/* the plain form leaves to the model what it answers in */
+	snprintf(head, sizeof(head), "%s%s", model, part);
+	build(&b, "model: openai/whisper-1, language: de", "", PROBE_ADAPT_NO_LIMIT);
+	check_form(&b, head, &wav, &len);
+	release(&b);
+	/* a configured form of the answer */
+	snprintf(head, sizeof(head), "%s%s", PART("model") "\r\n\r\nd\r\n" PART("response_format") "\r\n\r\njson\r\n",
+	         part);
+	build(&b, "model: azure/d, response_format: json, rpm: 5, " AZURE, "mode: audio_transcription", PROBE_ADAPT_NONE);
+	check_form(&b, head, &wav, &len);
+	assert_string_equal(b.q.endpoint.url, AZURE_URL("/audio/transcriptions"));
+	release(&b);
+}
+
+static void
+test_form_parameters(void **state)
+{
+	static const char tail[] =
+		"\r\n" PART("temperature") "\r\n\r\n0.5\r\n" PART("timestamp_granularities[]") "\r\n\r\nword\r\n"
+		PART("timestamp_granularities[]") "\r\n\r\nsegment\r\n" PART("a%22b") "\r\n\r\n{\"x\":1}\r\n"
+		PART("vad") "\r\n\r\ntrue\r\n--" BOUNDARY "--\r\n";
+	struct built b;
+
+	(void)state;
+	build(&b, "model: openai/whisper-1, temperature: 0.5, timestamp_granularities: [word, segment]",
+	      "health_check_params: {'a\"b': {x: 1}, vad: true, file: no, model: no}", PROBE_ADAPT_NONE);
+	assert_int_equal(b.rc, 0);
+	assert_true(b.q.body_len > strlen(tail));
+	assert_memory_equal(b.q.body + b.q.body_len - strlen(tail), tail, strlen(tail));
+	release(&b);
+}
+
+/* Chunks of a PNG carry a checksum: reading all of them shows that the bytes are whole. */
+static void
+test_image_edit(void **state)
+{
+	static const char parts[] = PART("model") "\r\n\r\ngpt-image-1\r\n" PART("prompt") "\r\n\r\nAdd a small yellow star.\r\n"
+		PART("image") "; filename=\"image_health_check.png\"\r\nContent-Type: image/png\r\n\r\n";
+	const char *png;
+	struct built b;
+	size_t len, at = 8;
+
+	(void)state;
+	build(&b, "model: openai/gpt-image-1, api_key: k", "mode: image_edit", PROBE_ADAPT_NONE);
+	check_form(&b, parts, &png, &len);
+	assert_string_equal(b.q.endpoint.url, "https://api.openai.com/v1/images/edits");
+	assert_string_equal(b.q.shown, "{\"model\":\"gpt-image-1\",\"prompt\":\"Add a small yellow star.\","
+	                               "\"image\":\"<764 bytes of image/png>\"}");
+	assert_int_equal(len, 764);
+	assert_memory_equal(png, "\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\1\0\0\0\1\0\x08\x06", 26);
+	while (at < len)
+		at += 12 + ((uint32_t)(unsigned char)png[at] << 24 | (unsigned)(unsigned char)png[at + 1] << 16 |
+		            (unsigned)(unsigned char)png[at + 2] << 8 | (unsigned char)png[at + 3]);
+	assert_int_equal(at, len);
+	assert_memory_equal(png + len - 8, "IEND\xae\x42\x60\x82", 8);
+	release(&b);
+	build(&b, "model: azure/d, " AZURE, "mode: image_edit, health_check_prompt: p", PROBE_ADAPT_NONE);
+	assert_int_equal(b.rc, 0);
+	assert_string_equal(b.q.endpoint.url, AZURE_URL("/images/edits"));
+	assert_non_null(strstr(b.q.body, PART("prompt") "\r\n\r\np\r\n"));
+	release(&b);
+}
+
+/* The page that OCR reads: its table of objects must point at them. */
+static void
+test_ocr(void **state)
+{
+	static const char head[] = "{\"model\":\"mistral-ocr-latest\",\"document\":{\"type\":\"document_url\","
+	                           "\"document_url\":\"data:application/pdf;base64,";
+	unsigned char pdf[2048];
+	const char *table, *row;
+	struct built b;
+	size_t n;
+	int len;
+
+	(void)state;
+	build(&b, "model: mistral/mistral-ocr-latest, api_key: k", "", PROBE_ADAPT_NONE);
+	assert_int_equal(b.rc, 0);
+	assert_string_equal(b.q.endpoint.url, "https://api.mistral.ai/v1/ocr");
+	assert_string_equal(b.q.content_type, "application/json");
+	assert_memory_equal(b.q.body, head, strlen(head));
+	n = strspn(b.q.body + strlen(head), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=");
+	assert_string_equal(b.q.body + strlen(head) + n, "\"}}");
+	assert_true(n < sizeof(pdf));
+	len = EVP_DecodeBlock(pdf, (const unsigned char *)b.q.body + strlen(head), (int)n);
+	assert_true(len > 0);
+	pdf[len] = '\0';
+	assert_memory_equal(pdf, "%PDF-1.4\n", 9);
+	assert_non_null(strstr((char *)pdf, "/Length 34>>\nstream\nBT /F1 24 Tf 40 40 Td (test) Tj ET\nendstream"));
+	table = (char *)pdf + strtoul(strstr((char *)pdf, "startxref\n") + 10, NULL, 10);
+	assert_memory_equal(table, "xref\n0 6\n", 9);
+	row = table + 9 + 20;
+	for (int i = 1; i <= 5; i++, row += 20) {
+		char want[16];
+
+		snprintf(want, sizeof(want), "%d 0 obj\n", i);
+		assert_memory_equal(pdf + strtoul(row, NULL, 10), want, strlen(want));
+	}
+	assert_true(strncmp(b.q.shown, "{\"model\":\"mistral-ocr-latest\",\"document\":{\"type\":\"document_url\","
+	                               "\"document_url\":\"<", 80) == 0);
+	assert_non_null(strstr(b.q.shown, " bytes of application/pdf>\"}}"));
+	release(&b);
+}
+
 static void
 check_url(const char *params, const char *url)
 {
@@ -197,10 +426,9 @@ test_refused(void **state)
 	check_refused("model: 'openai/*'", "", HALE_EUNSUPPORTED,
 	              "Unable to health check wildcard model for provider openai. Set model_info.health_check_model to one "
 	              "of its models.");
-	check_refused("model: openai/m", "mode: realtime", HALE_EUNSUPPORTED,
-	              "Mode realtime not supported. See modes here: https://docs.litellm.ai/docs/proxy/health");
 	check_refused("model: jina_ai/m", "mode: chat", HALE_EUNSUPPORTED,
-	              "Mode chat not supported. See modes here: https://docs.litellm.ai/docs/proxy/health");
+	              "Mode chat not supported for provider jina_ai. See modes here: "
+	              "https://docs.litellm.ai/docs/proxy/health");
 }
 
 static void
@@ -267,6 +495,8 @@ test_max_tokens(void **state)
 	(void)state;
 	check_limit("model: openai/m", "", PROBE_ADAPT_NONE, ",\"max_tokens\":1}");
 	check_limit("model: openai/m", "health_check_max_tokens: 7", PROBE_ADAPT_NONE, ",\"max_tokens\":7}");
+	check_limit("model: openai/m", "health_check_max_tokens: 0", PROBE_ADAPT_NONE, ",\"max_tokens\":0}");
+	check_limit("model: openai/m", "health_check_max_tokens: 0", PROBE_ADAPT_LARGER, ",\"max_tokens\":16}");
 	check_limit("model: openai/m, max_tokens: 4096", "", PROBE_ADAPT_NONE, ",\"max_tokens\":1}");
 	check_limit("model: openai/m", "health_check_max_tokens_non_reasoning: 3, health_check_max_tokens_reasoning: 4",
 	            PROBE_ADAPT_NONE, ",\"max_tokens\":3}");
@@ -289,6 +519,60 @@ test_max_tokens(void **state)
 	check_limit("model: openai/gpt-5, temperature: 0.5", "health_check_params: {a: 1}", PROBE_ADAPT_NO_LIMIT, "}");
 	check_limit("model: openai/gpt-5", "health_check_max_tokens: 50", PROBE_ADAPT_COMPLETION,
 	            ",\"max_completion_tokens\":50}");
+}
+
+/* Modes whose limit has another name, or none. */
+static void
+test_limits_by_mode(void **state)
+{
+	static const char *const none[] = {"image_generation", "audio_speech", "rerank", "moderation"};
+	struct built b;
+	char info[128];
+
+	(void)state;
+	for (size_t i = 0; i < HALE_COUNT(none); i++)
+		for (int adapt = 0; adapt < PROBE_ADAPT_COUNT; adapt++) {
+			snprintf(info, sizeof(info), "mode: %s, health_check_max_tokens: 50", none[i]);
+			build(&b, "model: openai/m, max_tokens: 7", info, (enum probe_adapt)adapt);
+			assert_int_equal(b.rc, 0);
+			assert_null(strstr(b.q.body, "tokens"));
+			release(&b);
+		}
+#define RESPONSE(rest) "{\"model\":\"m\",\"input\":\"test from litellm\"" rest "}"
+	check_body("model: openai/m", "mode: responses", PROBE_ADAPT_NONE, RESPONSE(""));
+	check_body("model: openai/m, max_tokens: 9", "mode: responses, health_check_max_tokens: 3", PROBE_ADAPT_NONE,
+	           RESPONSE(",\"max_output_tokens\":16"));
+	check_body("model: openai/m", "mode: responses, health_check_max_tokens: 20", PROBE_ADAPT_NONE,
+	           RESPONSE(",\"max_output_tokens\":20"));
+	check_body("model: openai/m, max_output_tokens: 30", "mode: responses", PROBE_ADAPT_NONE,
+	           RESPONSE(",\"max_output_tokens\":30"));
+	check_body("model: openai/m", "mode: responses, health_check_supports_max_tokens: true", PROBE_ADAPT_NONE,
+	           RESPONSE(",\"max_output_tokens\":16"));
+	check_body("model: openai/m", "mode: responses, health_check_reasoning_effort: low", PROBE_ADAPT_NONE,
+	           RESPONSE(",\"reasoning\":{\"effort\":\"low\"}"));
+	check_body("model: openai/m", "mode: responses, health_check_reasoning_effort: {summary: auto}", PROBE_ADAPT_NONE,
+	           RESPONSE(",\"reasoning\":{\"summary\":\"auto\"}"));
+	check_body("model: openai/m", "mode: responses, health_check_max_tokens: 20", PROBE_ADAPT_NO_LIMIT, RESPONSE(""));
+	check_body("model: openai/m", "mode: completion", PROBE_ADAPT_COMPLETION,
+	           "{\"model\":\"m\",\"prompt\":\"test from litellm\",\"max_tokens\":16}");
+}
+
+/* Voice: the probe's own setting, its parameters, the deployment's, then alloy. */
+static void
+test_voice(void **state)
+{
+#define SPEECH(rest) "{\"model\":\"tts-1\",\"input\":\"test from litellm\",\"voice\":" rest "}"
+	static const char own[] = "health_check_voice: echo, health_check_params: {voice: nova}";
+
+	(void)state;
+	check_body("model: openai/tts-1", own, PROBE_ADAPT_NONE, SPEECH("\"echo\""));
+	check_body("model: openai/tts-1", own, PROBE_ADAPT_NO_LIMIT, SPEECH("\"echo\""));
+	check_body("model: openai/tts-1, voice: fable", "health_check_params: {voice: nova}", PROBE_ADAPT_NONE,
+	           SPEECH("\"nova\""));
+	check_body("model: openai/tts-1, voice: fable, speed: 2, size: x", "", PROBE_ADAPT_NONE,
+	           SPEECH("\"fable\",\"speed\":2"));
+	check_body("model: openai/tts-1, speed: 2", "", PROBE_ADAPT_NO_LIMIT, SPEECH("\"alloy\""));
+	check_body("model: openai/m", "health_check_voice: echo", PROBE_ADAPT_NONE, "{\"model\":\"m\"," HI ",\"max_tokens\":1}");
 }
 
 static void
@@ -357,12 +641,20 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_modes_and_providers),
+		cmocka_unit_test(test_json_modes),
+		cmocka_unit_test(test_batch),
+		cmocka_unit_test(test_transcription),
+		cmocka_unit_test(test_form_parameters),
+		cmocka_unit_test(test_image_edit),
+		cmocka_unit_test(test_ocr),
 		cmocka_unit_test(test_bases),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_extra_headers),
 		cmocka_unit_test(test_extra_header_replaces),
 		cmocka_unit_test(test_parameters),
 		cmocka_unit_test(test_max_tokens),
+		cmocka_unit_test(test_limits_by_mode),
+		cmocka_unit_test(test_voice),
 		cmocka_unit_test(test_environment),
 		cmocka_unit_test(test_health_check_model),
 		cmocka_unit_test(test_reasoning),

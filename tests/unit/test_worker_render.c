@@ -32,8 +32,9 @@ probe_request_build(struct arena *a, const struct conf *c, const struct deployme
 	(void)a, (void)c, (void)adapt, (void)random, (void)why;
 	*out = (struct probe_request){
 		.endpoint = {.method = "POST", .url = "http://default.test/x", .nheader = 2},
-		.body = "{\"model\":\"gpt-4\",\"user\":\"team-a-key-1\"}",
-		.body_len = strlen("{\"model\":\"gpt-4\",\"user\":\"team-a-key-1\"}"),
+		.body = "not for people",
+		.body_len = strlen("not for people"),
+		.shown = "{\"model\":\"gpt-4\",\"user\":\"team-a-key-1\"}",
 		.content_type = "application/json",
 		.model = d->wildcard ? "openai/cheap" : d->model,
 	};
