@@ -41,7 +41,8 @@ enum llmsim_api { LLMSIM_OPENAI, LLMSIM_AZURE, LLMSIM_ANTHROPIC };
 enum llmsim_op {
 	LLMSIM_CHAT,
 	LLMSIM_COMPLETION,
-	LLMSIM_EMBEDDING, /* up to here: a JSON body is expected */
+	LLMSIM_EMBEDDING,
+	LLMSIM_COUNT_TOKENS, /* up to here: a JSON body is expected */
 	LLMSIM_MODELS,
 	LLMSIM_SERVICE, /* an operation with a file of its own: r->service */
 	LLMSIM_CONTROL,
@@ -208,6 +209,8 @@ char *llmsim_service_text(const struct llmsim_request *r, const char *name);
 extern const struct llmsim_service llmsim_media_service[], llmsim_judge_service[]; /* up to one without a path */
 /* llmsim_store.c: files and batches, each key's own, in memory. */
 extern const struct llmsim_service llmsim_store_service[];
+/* llmsim_responses.c */
+extern const struct llmsim_service llmsim_responses_service[];
 void llmsim_store_clear(struct llmsim *s);
 
 /* llmsim_multipart.c: multipart/form-data, strictly. */

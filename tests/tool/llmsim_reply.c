@@ -241,7 +241,7 @@ llmsim_reply_check(const struct llmsim_request *r, const char **param)
 			return "anthropic-version: header is required";
 		if (!r->model.p)
 			return "model: Field required";
-		if (r->max_tokens < 0)
+		if (r->max_tokens < 0 && r->op == LLMSIM_CHAT)
 			return "max_tokens: Field required";
 		return r->messages.p ? NULL : "messages: Field required";
 	}
@@ -277,7 +277,9 @@ llmsim_reply_fault(const struct llmsim_request *r, const struct llmsim_fault *f,
 		    "'max_completion_tokens' instead.",
 		    "max_tokens", "unsupported_parameter", body);
 	} else if (f->min_tokens) {
-		const char *param = r->max_completion_tokens >= 0 ? "max_completion_tokens" : "max_tokens";
+		const char *param = r->service == llmsim_responses_service ? "max_output_tokens"
+		                    : r->max_completion_tokens >= 0 ? "max_completion_tokens"
+		                                                    : "max_tokens";
 		char text[160];
 
 		snprintf(
@@ -364,6 +366,8 @@ llmsim_reply_make(struct llmsim *s, const struct llmsim_request *r, const struct
 		llmsim_reply_error(rep, 400, wrong, param, param ? "missing_required_parameter" : NULL, body);
 	} else if (r->op == LLMSIM_EMBEDDING) {
 		llmsim_reply_embedding(rep, body);
+	} else if (r->op == LLMSIM_COUNT_TOKENS) {
+		llmsim_text(body, "{\"input_tokens\":%u}", rep->prompt_tokens);
 	} else if (r->stream) {
 		rep->stream = rep->sse = true;
 		llmsim_stream_begin(rep);

@@ -68,6 +68,9 @@ llmsim_route(struct llmsim_request *r)
 	if (llmsim_span_is(rest, "/messages")) {
 		r->api = LLMSIM_ANTHROPIC;
 		r->op = LLMSIM_CHAT;
+	} else if (llmsim_span_is(rest, "/messages/count_tokens")) {
+		r->api = LLMSIM_ANTHROPIC;
+		r->op = LLMSIM_COUNT_TOKENS;
 	} else if (llmsim_span_is(rest, "/models")) {
 		r->api = r->version.p ? LLMSIM_ANTHROPIC : LLMSIM_OPENAI;
 		r->op = LLMSIM_MODELS;

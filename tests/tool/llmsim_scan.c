@@ -111,7 +111,7 @@ llmsim_scan_member(struct llmsim_request *r, struct llmsim_span name, struct llm
 		r->input = v;
 	else if (llmsim_span_is(name, "prompt"))
 		r->prompt = v;
-	else if (llmsim_span_is(name, "max_tokens"))
+	else if (llmsim_span_is(name, "max_tokens") || llmsim_span_is(name, "max_output_tokens"))
 		r->max_tokens = llmsim_scan_number(v);
 	else if (llmsim_span_is(name, "max_completion_tokens"))
 		r->max_completion_tokens = llmsim_scan_number(v);
