@@ -20,7 +20,16 @@ enum mode {
 	MODE_RESPONSES,
 	MODE_MODERATION,
 	MODE_MESSAGES, /* Anthropic's own format; in config "anthropic_messages" */
+	MODE_COUNT_TOKENS, /* the question beside it; no deployment is for that alone: no word in config */
 	MODE_COUNT
+};
+
+/* Whose words the streams and errors of a request are in. */
+enum dialect {
+	DIALECT_CHAT = 0,  /* OpenAI's chat chunks, and everything that has no stream */
+	DIALECT_RESPONSES, /* OpenAI's typed events */
+	DIALECT_MESSAGES,  /* Anthropic's */
+	DIALECT_COUNT
 };
 
 /* The config's word ("chat"); "none" for MODE_NONE. Never NULL. */
@@ -29,5 +38,9 @@ const char *mode_name(enum mode m);
 enum mode mode_parse(const char *word);
 /* "chat, completion, ...", for messages. */
 const char *mode_list(void);
+enum dialect mode_dialect(enum mode m);
+/* Of a client's path, also of one that no endpoint has: what is asked below /v1/messages is answered in Anthropic's
+ * words, "not found" included. NULL: DIALECT_CHAT. */
+enum dialect mode_dialect_of_path(const char *path);
 
 #endif

@@ -23,7 +23,13 @@ struct http_header {
 	const char *name, *value;
 };
 
-#define ENDPOINT_HEADERS_MAX 8
+/* A header of the client's request that goes upstream. */
+struct client_header {
+	const char *name;
+	bool is_list; /* what the endpoint has of it stays, too; else the client's takes its place */
+};
+
+#define ENDPOINT_HEADERS_MAX 12
 
 /* Where one mode of one deployment is reached. Built once, reused for every request. */
 struct endpoint {
@@ -92,6 +98,7 @@ struct provider_op {
 	/* Does a 2xx body, as the provider sent it, have the mode's essential member? *why: static text when not. NULL: a
 	 * 2xx is enough. */
 	bool (*essential)(const char *body, size_t len, const char **why);
+	const struct client_header *client_header; /* up to one without a name; NULL: none */
 	/* Headers that depend on the body and the time, for each request. NULL: none. HALE_EINVAL: no credentials. */
 	int (*sign)(struct arena *a, struct provider_sign *s);
 };

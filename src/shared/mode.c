@@ -1,4 +1,4 @@
-/* Names of modes. */
+/* Names of modes, and the words that their answers are in. */
 #include "hale/hale.h"
 
 #include "hale/mode.h"
@@ -19,6 +19,7 @@ static const char *const mode_names[MODE_COUNT] = {
 	[MODE_RESPONSES] = "responses",
 	[MODE_MODERATION] = "moderation",
 	[MODE_MESSAGES] = "anthropic_messages",
+	[MODE_COUNT_TOKENS] = "count_tokens",
 };
 
 const char *
@@ -30,7 +31,7 @@ mode_name(enum mode m)
 enum mode
 mode_parse(const char *word)
 {
-	for (int m = MODE_NONE + 1; m < MODE_COUNT; m++)
+	for (int m = MODE_NONE + 1; m < MODE_COUNT_TOKENS; m++)
 		if (strcmp(word, mode_names[m]) == 0)
 			return (enum mode)m;
 	return MODE_NONE;
@@ -41,4 +42,35 @@ mode_list(void)
 {
 	return "chat, completion, embedding, image_generation, image_edit, audio_transcription, audio_speech, "
 	       "rerank, batch, realtime, ocr, responses, moderation, anthropic_messages";
+}
+
+enum dialect
+mode_dialect(enum mode m)
+{
+	switch (m) {
+	case MODE_RESPONSES:
+	case MODE_IMAGE_GENERATION:
+	case MODE_IMAGE_EDIT:
+	case MODE_AUDIO_TRANSCRIPTION:
+	case MODE_AUDIO_SPEECH:
+		return DIALECT_RESPONSES;
+	case MODE_MESSAGES:
+	case MODE_COUNT_TOKENS:
+		return DIALECT_MESSAGES;
+	default:
+		return DIALECT_CHAT;
+	}
+}
+
+enum dialect
+mode_dialect_of_path(const char *path)
+{
+	static const char messages[] = "/messages";
+
+	if (path && strncmp(path, "/v1/", 4) == 0)
+		path += 3;
+	if (path == NULL || strncmp(path, messages, sizeof(messages) - 1) != 0)
+		return DIALECT_CHAT;
+	path += sizeof(messages) - 1;
+	return *path == '\0' || *path == '/' ? DIALECT_MESSAGES : DIALECT_CHAT;
 }

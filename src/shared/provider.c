@@ -21,6 +21,7 @@
 #define OPENAI_ALL \
 	{OPENAI_TEXT, OPENAI_AUDIO, OPENAI_IMAGE, OPENAI(RERANK), OPENAI(BATCH), OPENAI(RESPONSES), OPENAI(MODERATION)}
 #define AZURE(mode) [MODE_##mode] = &provider_azure_op[MODE_##mode]
+#define ANTHROPIC(mode) [MODE_##mode] = &provider_anthropic_op[MODE_##mode]
 
 static const struct provider provider_table[] = {
 	{
@@ -44,7 +45,7 @@ static const struct provider provider_table[] = {
 		.default_base = "https://api.anthropic.com",
 		.key_env = {"ANTHROPIC_API_KEY"},
 		.base_env = {"ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"},
-		.op = {[MODE_CHAT] = &provider_anthropic_op[MODE_CHAT]},
+		.op = {ANTHROPIC(CHAT), ANTHROPIC(MESSAGES), ANTHROPIC(COUNT_TOKENS)},
 	},
 	{
 		.name = "groq",

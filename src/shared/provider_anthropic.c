@@ -1,4 +1,4 @@
-/* Anthropic: one address, its own key header, and the translation of anthropic.h around it. */
+/* Anthropic: one address and its own key header. Messages pass as they are, chat is translated (anthropic.h). */
 #include "hale/hale.h"
 
 #include "anthropic.h"
@@ -14,7 +14,6 @@ provider_anthropic_endpoint(struct arena *a, const struct provider_op *op, const
 	int rc = provider_endpoint_base(a, d, &base);
 	size_t n;
 
-	(void)op;
 	(void)model;
 	(void)stream;
 	if (rc)
@@ -23,7 +22,7 @@ provider_anthropic_endpoint(struct arena *a, const struct provider_op *op, const
 	*out = (struct endpoint){
 		.method = "POST",
 		.url = provider_endpoint_url(
-			a, &base, n > 3 && strcmp(base.root + n - 3, "/v1") == 0 ? "/messages" : "/v1/messages", NULL),
+			a, &base, n > 3 && strcmp(base.root + n - 3, "/v1") == 0 ? op->path + 3 : op->path, NULL),
 	};
 	rc = provider_endpoint_header(out, "x-api-key", d->api_key);
 	if (!rc)
@@ -40,10 +39,19 @@ static const struct provider_xlate provider_anthropic_xlate = {
 	.stream_free = anthropic_stream_free,
 };
 
+/* The version that a client speaks, and the features that it asked for. */
+static const struct client_header provider_anthropic_client[] = {
+	{"anthropic-version", false},
+	{"anthropic-beta", true},
+	{NULL, false},
+};
+
+#define CELL(p, ...) {.endpoint = provider_anthropic_endpoint, .path = p, __VA_ARGS__}
+
 const struct provider_op provider_anthropic_op[MODE_COUNT] = {
-	[MODE_CHAT] = {
-		.endpoint = provider_anthropic_endpoint,
-		.xlate = &provider_anthropic_xlate,
-		.essential = provider_essential_content,
-	},
+	[MODE_CHAT] = CELL("/v1/messages", .xlate = &provider_anthropic_xlate, .essential = provider_essential_content),
+	[MODE_MESSAGES] = CELL("/v1/messages", .client_header = provider_anthropic_client,
+	                       .essential = provider_essential_content),
+	[MODE_COUNT_TOKENS] = CELL("/v1/messages/count_tokens", .client_header = provider_anthropic_client,
+	                           .essential = provider_essential_tokens),
 };

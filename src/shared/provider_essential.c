@@ -233,3 +233,14 @@ provider_essential_content(const char *body, size_t len, const char **why)
 	*why = "the answer has no content";
 	return false;
 }
+
+bool
+provider_essential_tokens(const char *body, size_t len, const char **why)
+{
+	struct json_want want = {.key = "input_tokens"};
+
+	if (!provider_essential_members(body, len, &want, 1, why))
+		return false;
+	*why = "the answer has no input_tokens";
+	return want.value.len && provider_essential_is_number(body[want.value.start]);
+}

@@ -35,6 +35,7 @@ bool provider_essential_pages(const char *body, size_t len, const char **why);  
 bool provider_essential_output(const char *body, size_t len, const char **why);     /* output of a response that did not fail */
 bool provider_essential_moderation(const char *body, size_t len, const char **why); /* results[0] with a verdict */
 bool provider_essential_content(const char *body, size_t len, const char **why);    /* Anthropic's content or stop_reason */
+bool provider_essential_tokens(const char *body, size_t len, const char **why);     /* Anthropic's input_tokens */
 
 /* Cells by mode; an unused one has no endpoint function. */
 extern const struct provider_op provider_openai_op[MODE_COUNT];

@@ -11,6 +11,7 @@ src_libworker_a_SOURCES = \
 	src/worker/worker_http_reply.c \
 	src/worker/worker_http_req.c \
 	src/worker/worker_http_strict.c \
+	src/worker/worker_pass.c \
 	src/worker/worker_proxy.c \
 	src/worker/worker_rounds.c \
 	src/worker/worker_route.c \

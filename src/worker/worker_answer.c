@@ -1,7 +1,7 @@
 /* What the client of a relayed request gets to see.
  *
- * Headers that tell which deployment answered, the upstream's answer or its error in OpenAI's
- * envelope with secrets masked, and the one way a stream that already began may fail: an SSE event
+ * Headers that tell which deployment answered, the upstream's answer or its error in the
+ * client's envelope with secrets masked, and the one way a stream that already began may fail: an SSE event
  * with an error object, so that no SDK takes a cut answer for a complete one.
  */
 #include "hale/hale.h"
@@ -54,23 +54,37 @@ worker_answer_whole(struct proxy *p)
 	p->begun = true;
 }
 
-/* Does the text hold {"error": {...}}? */
-static bool
-worker_answer_is_envelope(const char *text, size_t len)
+/* The message of {"error": {"message": ...}}, which every family has; NULL: it is no such envelope. */
+static const char *
+worker_answer_message(struct json_object *o, bool *anthropic)
 {
-	struct json_object *o, *e;
-	bool yes;
+	struct json_object *e, *m, *type;
 
-	if (len == 0 || len > INT32_MAX)
-		return false;
-	o = json_tokener_parse(text);
-	yes = json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, "error", &e) &&
-	      json_object_is_type(e, json_type_object) && json_object_object_get_ex(e, "message", NULL);
-	json_object_put(o);
-	return yes;
+	if (!json_object_is_type(o, json_type_object) || !json_object_object_get_ex(o, "error", &e) ||
+	    !json_object_is_type(e, json_type_object) || !json_object_object_get_ex(e, "message", &m))
+		return NULL;
+	*anthropic = json_object_object_get_ex(o, "type", &type) && json_object_is_type(type, json_type_string) &&
+	             strcmp(json_object_get_string(type), "error") == 0;
+	return json_object_get_string(m) ? json_object_get_string(m) : "";
 }
 
-/* The upstream's own error, as OpenAI's envelope. */
+/* What came as an envelope goes on as it is when it is the client's, else its message in the client's. */
+static bool
+worker_answer_envelope(struct proxy *p, int status, const struct strbuf *text, struct strbuf *out)
+{
+	struct json_object *o = text->len > 0 && text->len <= INT32_MAX ? json_tokener_parse(strbuf_str(text)) : NULL;
+	bool anthropic = false;
+	const char *message = worker_answer_message(o, &anthropic);
+
+	if (message && anthropic == (p->dialect == DIALECT_MESSAGES))
+		strbuf_add(out, strbuf_str(text), text->len);
+	else if (message)
+		apierror_dialect(out, p->dialect, status, message, NULL, NULL);
+	json_object_put(o);
+	return message != NULL;
+}
+
+/* The upstream's own error, as an envelope that the client reads. */
 static void
 worker_answer_relayed(struct proxy *p, const struct attempt_failure *f, struct strbuf *out)
 {
@@ -82,12 +96,13 @@ worker_answer_relayed(struct proxy *p, const struct attempt_failure *f, struct s
 	strbuf_init(&message, 4096);
 	redact_text(p->w->conf, text, p->a.hold.len, &clean);
 	if (x && x->error && x->error(f->status, strbuf_str(&clean), clean.len, &message, &type) == 0) {
-		apierror_openai(out, f->status, strbuf_str(&message), type ? type : apierror_type(f->status), NULL, NULL);
-	} else if (worker_answer_is_envelope(strbuf_str(&clean), clean.len)) {
-		strbuf_add(out, strbuf_str(&clean), clean.len);
-	} else {
+		if (p->dialect == DIALECT_MESSAGES)
+			apierror_anthropic(out, f->status, strbuf_str(&message), NULL, NULL);
+		else
+			apierror_openai(out, f->status, strbuf_str(&message), type, NULL, NULL);
+	} else if (!worker_answer_envelope(p, f->status, &clean, out)) {
 		strbuf_printf(&message, "%s%s%.2000s", f->text, clean.len ? ": " : "", strbuf_str(&clean));
-		apierror_openai(out, f->status, strbuf_str(&message), apierror_type(f->status), NULL, NULL);
+		apierror_dialect(out, p->dialect, f->status, strbuf_str(&message), NULL, NULL);
 	}
 	strbuf_release(&message);
 	strbuf_release(&clean);
@@ -104,7 +119,7 @@ worker_answer_error(struct proxy *p, const struct attempt_failure *f)
 		worker_answer_relayed(p, f, &out);
 	} else {
 		strbuf_printf(&message, "The request to model=%.200s failed: %s.", p->model, strbuf_str(&p->trail));
-		apierror_openai(&out, f->status, strbuf_str(&message), apierror_type(f->status), NULL, f->code);
+		apierror_dialect(&out, p->dialect, f->status, strbuf_str(&message), NULL, f->code);
 	}
 	worker_answer_headers(p);
 	http_reply_strbuf(p->r, f->status, "application/json", &out);
@@ -120,9 +135,9 @@ worker_answer_broken_stream(struct proxy *p, const struct attempt_failure *f)
 	counter_add(p->w->table, p->w->index, COUNTER_STREAMS_BROKEN, 1);
 	if (!p->a.watch.error) { /* the upstream's own error event was passed on already */
 		strbuf_init(&e, 0);
-		strbuf_puts(&e, "\n\ndata: "); /* the cut may be inside an event */
-		apierror_openai(&e, f->status, f->text, "upstream_error", NULL, f->code);
-		strbuf_puts(&e, "\n\n");
+		if (!p->a.watch.named) /* the cut may be inside an event; one that has only a name takes ours instead */
+			strbuf_puts(&e, "\n\n");
+		apierror_event(&e, p->dialect, p->a.watch.events, f->status, f->text, f->code);
 		http_reply_chunk(p->r, strbuf_str(&e), e.len);
 		strbuf_release(&e);
 	}

@@ -24,7 +24,7 @@
 #include "worker_proxy_int.h"
 
 #define ATTEMPT_HOLD_MAX (1u << 20)       /* whole answers */
-#define ATTEMPT_PREFIX_MAX (64u << 10)    /* a stream before its first content token */
+#define ATTEMPT_PREFIX_MAX (256u << 10)   /* a stream before its first content token; responses repeat the request */
 #define ATTEMPT_ERROR_BODY_MAX (64u << 10)
 #define ATTEMPT_LINE_MAX (64u << 10)
 
@@ -117,7 +117,8 @@ worker_attempt_passes(const char *name)
 {
 	return strncasecmp(name, "x-ratelimit-", 12) == 0 || strcasecmp(name, "x-request-id") == 0 ||
 	       strncasecmp(name, "openai-", 7) == 0 || strcasecmp(name, "retry-after") == 0 ||
-	       strcasecmp(name, "retry-after-ms") == 0 || strcasecmp(name, "x-ms-region") == 0;
+	       strcasecmp(name, "retry-after-ms") == 0 || strcasecmp(name, "x-ms-region") == 0 ||
+	       strcasecmp(name, "request-id") == 0 || strncasecmp(name, "anthropic-", 10) == 0;
 }
 
 /* Is the answer the stream that was asked for, in the provider's own framing? */
@@ -199,10 +200,11 @@ worker_attempt_whole_lines(struct attempt *a, const char **data, size_t len)
 	return whole;
 }
 
-/* A last line without its newline still counts. */
+/* A last line without its newline still counts when the stream is finished; else it is half a line. */
 static void
 worker_attempt_flush_line(struct proxy *p)
 {
+	bool named = p->a.watch.named;
 	const char *data = "\n";
 	size_t len;
 
@@ -210,7 +212,10 @@ worker_attempt_flush_line(struct proxy *p)
 		return;
 	len = worker_attempt_whole_lines(&p->a, &data, 1);
 	worker_sse_feed(&p->a.watch, data, len);
-	worker_attempt_pass(p, data, len, p->a.watch.content, ATTEMPT_PREFIX_MAX);
+	if (p->a.watch.finished)
+		worker_attempt_pass(p, data, len, p->a.watch.content, ATTEMPT_PREFIX_MAX);
+	else
+		p->a.watch.named = named;
 }
 
 static bool
@@ -278,6 +283,20 @@ worker_attempt_transport(struct proxy *p, const struct upstream_result *r)
 	}
 }
 
+/* A response is kept, and its reasoning encrypted, by the account that made it. Which one that was is not remembered:
+ * one that does not know it says so without doing any work, and the next is asked. */
+static bool
+worker_attempt_is_stranger(const struct proxy *p)
+{
+	static const char *const code[] = {"\"previous_response_not_found\"", "\"invalid_encrypted_content\""};
+	const struct strbuf *b = &p->a.hold;
+
+	for (size_t i = 0; p->mode == MODE_RESPONSES && b->len && i < HALE_COUNT(code); i++)
+		if (memmem(b->data, b->len, code[i], strlen(code[i])))
+			return true;
+	return false;
+}
+
 /* An answer that is complete, but not 2xx. */
 static void
 worker_attempt_refused(struct proxy *p)
@@ -298,7 +317,8 @@ worker_attempt_refused(struct proxy *p)
 		f.status = 502;
 		f.relay = false;
 	}
-	f.retryable = f.class != OUTCOME_CLIENT || p->a.status == 409;
+	f.elsewhere = f.class == OUTCOME_CLIENT && worker_attempt_is_stranger(p);
+	f.retryable = f.class != OUTCOME_CLIENT || p->a.status == 409 || f.elsewhere;
 	worker_proxy_failed(p, &f);
 }
 
@@ -481,9 +501,11 @@ worker_attempt_start(struct proxy *p, const struct deployment *d, const char **w
 	strbuf_init(&a->hold, p->w->conf->limits.response_bytes_max);
 	strbuf_init(&a->out, 0);
 	strbuf_init(&a->line, 0);
-	worker_sse_init(&a->watch);
+	worker_sse_init(&a->watch, p->dialect);
 	*why = "This deployment's address cannot be built for the request.";
 	q.endpoint = worker_endpoint(p->w, p->arena, d, p->mode, p->stream, model == d->upstream_model ? NULL : model);
+	if (q.endpoint && a->op->client_header)
+		q.endpoint = worker_pass_up(p, a->op, q.endpoint);
 	if (q.endpoint == NULL)
 		err = HALE_EUNSUPPORTED;
 	else if (a->op->xlate && a->op->xlate->request)

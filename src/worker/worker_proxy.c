@@ -53,7 +53,7 @@ worker_proxy_refuse(struct proxy *p, int status, const char *message, const char
 	struct strbuf b;
 
 	strbuf_init(&b, 0);
-	apierror_openai(&b, status, message, apierror_type(status), param, code);
+	apierror_dialect(&b, p->dialect, status, message, param, code);
 	http_reply_header(p->r, "x-litellm-call-id", p->call_id);
 	http_reply_strbuf(p->r, status, "application/json", &b);
 	strbuf_release(&b);
@@ -136,7 +136,11 @@ worker_proxy_backoff_ms(struct proxy *p)
 static bool
 worker_proxy_may_retry(const struct proxy *p, const struct attempt_failure *f)
 {
-	if (p->begun || !f->retryable || p->attempts >= p->attempts_max)
+	if (p->begun || !f->retryable)
+		return false;
+	if (f->elsewhere)
+		return p->attempts < p->choice.ncandidate && worker_choose_has_fresh(&p->choice);
+	if (p->attempts >= p->attempts_max)
 		return false;
 	/* A key that was refused is not tried twice. */
 	return f->class != OUTCOME_UNAUTHORIZED || worker_choose_has_fresh(&p->choice);
@@ -195,6 +199,8 @@ worker_proxy_missing(const struct proxy *p)
 		return "prompt";
 	if (p->mode == MODE_EMBEDDING && p->scan.input.len == 0)
 		return "input";
+	if (p->mode == MODE_RESPONSES && p->scan.input.len == 0 && p->scan.prompt.len == 0) /* a stored prompt has its own */
+		return "input";
 	return NULL;
 }
 
@@ -248,6 +254,7 @@ worker_proxy_start(struct worker *w, struct http_req *r, enum mode m)
 	p->r = r;
 	p->arena = a;
 	p->mode = m;
+	p->dialect = mode_dialect(m);
 	TAILQ_INSERT_TAIL(&w->running, p, entry);
 	strbuf_init(&p->trail, 1024);
 	worker_call_id(w, p->call_id);

@@ -19,7 +19,7 @@ struct event;
 struct http_req;
 struct worker;
 
-#define PROXY_PASS_MAX 16 /* upstream headers that are passed on */
+#define PROXY_PASS_MAX 24 /* upstream headers that are passed on */
 
 /* One try at one deployment. */
 struct attempt {
@@ -50,6 +50,7 @@ struct proxy {
 	struct http_req *r;
 	struct arena *arena;
 	enum mode mode;
+	enum dialect dialect; /* of the client */
 	const char *body; /* the client's, borrowed */
 	size_t body_len;
 	struct json_scan scan;
@@ -73,6 +74,7 @@ struct attempt_failure {
 	const char *code; /* of the OpenAI envelope; NULL: the status */
 	bool relay;       /* the upstream's own error body (a.hold) is what the client should see */
 	bool retryable;
+	bool elsewhere; /* another deployment may know what this one does not: each is asked once */
 };
 
 /* worker_proxy.c */
@@ -88,6 +90,10 @@ int worker_attempt_start(struct proxy *p, const struct deployment *d, const char
 /* Stops what runs and releases what the attempt holds; p->a is empty afterwards. */
 void worker_attempt_clear(struct proxy *p);
 void worker_attempt_resume(struct proxy *p);
+
+/* worker_pass.c */
+/* The endpoint with the headers that the client may set; NULL: too many. */
+const struct endpoint *worker_pass_up(struct proxy *p, const struct provider_op *op, const struct endpoint *shared);
 
 /* worker_answer.c */
 void worker_answer_headers(struct proxy *p);

@@ -32,6 +32,12 @@ static const struct worker_routes_row worker_routes_table[] = {
 	{"/completions", NULL, MODE_COMPLETION, false},
 	{"/v1/embeddings", NULL, MODE_EMBEDDING, false},
 	{"/embeddings", NULL, MODE_EMBEDDING, false},
+	{"/v1/responses", NULL, MODE_RESPONSES, false},
+	{"/responses", NULL, MODE_RESPONSES, false},
+	{"/v1/messages", NULL, MODE_MESSAGES, false},
+	{"/messages", NULL, MODE_MESSAGES, false},
+	{"/v1/messages/count_tokens", NULL, MODE_COUNT_TOKENS, false},
+	{"/messages/count_tokens", NULL, MODE_COUNT_TOKENS, false},
 	{"/health", worker_health_get, MODE_NONE, false},
 	{"/health/liveliness", worker_health_liveness, MODE_NONE, true},
 	{"/health/liveness", worker_health_liveness, MODE_NONE, true},
@@ -65,7 +71,10 @@ worker_routes_error(struct http_req *r, int status, const char *message, const c
 	struct strbuf b;
 
 	strbuf_init(&b, 0);
-	apierror_openai(&b, status, message, type, param, code);
+	if (mode_dialect_of_path(http_req_path(r)) == DIALECT_MESSAGES)
+		apierror_anthropic(&b, status, message, NULL, NULL);
+	else
+		apierror_openai(&b, status, message, type, param, code);
 	http_reply_strbuf(r, status, "application/json", &b);
 	strbuf_release(&b);
 }

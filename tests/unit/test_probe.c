@@ -420,8 +420,8 @@ test_refused(void **state)
 	check_refused("model: openai/m, extra_headers: {Host: x}", "", HALE_EINVAL, why);
 	check_refused("model: openai/m, extra_headers: {'a b': x}", "", HALE_EINVAL, why);
 	check_refused("model: openai/m, extra_headers: {a: \"x\\ny\"}", "", HALE_EINVAL, why);
-	check_refused("model: openai/m, extra_headers: {a: 1, b: 1, c: 1, d: 1, e: 1, f: 1, g: 1, h: 1, i: 1}", "",
-	              HALE_ELIMIT, why);
+	check_refused("model: openai/m, extra_headers: {a: 1, b: 1, c: 1, d: 1, e: 1, f: 1, g: 1, h: 1, i: 1, j: 1, k: 1, l: 1, "
+	              "m: 1}", "", HALE_ELIMIT, why);
 	check_refused("model: azure/m", "", HALE_EINVAL, "the deployment has no api_base");
 	check_refused("model: 'openai/*'", "", HALE_EUNSUPPORTED,
 	              "Unable to health check wildcard model for provider openai. Set model_info.health_check_model to one "

@@ -127,6 +127,22 @@ test_other_modes(void **state)
 	check(provider_find("mistral", 7)->op[MODE_OCR]->essential, "{\"pages\":[]}", "the answer has no pages");
 }
 
+/* Anthropic's cells. */
+static void
+test_messages(void **state)
+{
+	essential_f f = provider_anthropic_op[MODE_MESSAGES].essential, n = provider_anthropic_op[MODE_COUNT_TOKENS].essential;
+
+	(void)state;
+	check(f, "{\"type\":\"message\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}]}", NULL);
+	check(f, "{\"content\":[],\"stop_reason\":\"end_turn\"}", NULL);
+	check(f, "{\"content\":[],\"stop_reason\":null}", "the answer has no content");
+	check(n, "{\"input_tokens\":0}", NULL);
+	check(n, "{\"input_tokens\":null}", "the answer has no input_tokens");
+	check(n, "{\"type\":\"error\",\"error\":{}}", "the answer has no input_tokens");
+	check(n, "", "the answer is empty");
+}
+
 static void
 test_encode(void **state)
 {
@@ -167,6 +183,7 @@ main(void)
 		cmocka_unit_test(test_completion),
 		cmocka_unit_test(test_embedding),
 		cmocka_unit_test(test_other_modes),
+		cmocka_unit_test(test_messages),
 		cmocka_unit_test(test_encode),
 		cmocka_unit_test(test_headers),
 	};
