@@ -18,9 +18,9 @@ enum auth_verdict {
 typedef const char *(*auth_header_f)(void *arg, const char *lower_name);
 
 /* Key from Authorization: Bearer, x-api-key, api-key, x-goog-api-key, Ocp-Apim-Subscription-Key or the configured
- * header, which may carry "Bearer " or not; one match is enough. Compared in constant time over its SHA-256. */
+ * header, which may carry "Bearer " or not; one match is enough. The time does not tell how much of a key is right. */
 enum auth_verdict auth_check(const struct conf *c, auth_header_f get, void *arg);
-/* true when both texts are equal; time depends on neither content nor the position of a difference. */
-bool auth_equal(const char *a, const char *b);
+/* true when both texts are equal; the time depends on the lengths, not on the position of a difference. */
+bool auth_equal(const char *got, const char *want);
 
 #endif

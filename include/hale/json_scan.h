@@ -38,12 +38,15 @@ int json_scan(const char *text, size_t len, unsigned depth_max, struct json_scan
 struct json_want {
 	const char *key;
 	bool any_case; /* refuse names that differ from key only in letter case */
+	/* Members that are wanted of the value, when it is an object, or of its first element, when that is one:
+	 * inner[].value are offsets into text too. */
+	struct json_want *inner;
+	unsigned ninner;
 	struct json_span value;
+	struct json_span first; /* with inner: the array's first element; len 0: no array or an empty one */
 };
 int json_members(const char *text, size_t len, unsigned depth_max, struct json_want *want, unsigned nwant,
                  const char **why, size_t *at) HALE_MUST_USE;
-/* First element of a valid array token; false when text is no array or an empty one. */
-bool json_first(const char *text, size_t len, struct json_span *out);
 
 /* Unescapes a string token (quotes included) into buf, NUL-terminated. HALE_ERANGE when it does not fit,
  * HALE_EINVAL for a bad escape, a lone surrogate or U+0000. */

@@ -25,7 +25,7 @@
 #define JSON_KEY_BYTES 64
 
 struct json_cursor {
-	const unsigned char *p, *end;
+	const unsigned char *p, *end, *base; /* base: what spans count from */
 	const char *why;
 	int error;
 };
@@ -329,15 +329,12 @@ json_scan_next(struct json_cursor *c, struct json_stack *s, bool *more)
 	return true;
 }
 
-/* One value of any kind; the cursor ends directly behind it. */
+/* Values until all open brackets are closed; the cursor is before a value unless more is false. */
 static bool
-json_scan_value(struct json_cursor *c, unsigned depth_max)
+json_scan_rest(struct json_cursor *c, struct json_stack *s, bool more)
 {
-	struct json_stack s;
-	bool more = true, escaped;
+	bool escaped;
 
-	s.depth = 0;
-	s.max = depth_max;
 	while (more) {
 		bool object;
 
@@ -348,21 +345,32 @@ json_scan_value(struct json_cursor *c, unsigned depth_max)
 				return false;
 		} else {
 			object = *c->p == '{';
-			if (!json_stack_push(&s, c, object))
+			if (!json_stack_push(s, c, object))
 				return false;
 			if (c->p < c->end && *c->p == (object ? '}' : ']')) {
 				c->p++;
-				s.depth--;
+				s->depth--;
 			} else {
 				if (object && !json_scan_name(c, &escaped))
 					return false;
 				continue;
 			}
 		}
-		if (!json_scan_next(c, &s, &more))
+		if (!json_scan_next(c, s, &more))
 			return false;
 	}
 	return true;
+}
+
+/* One value of any kind; the cursor ends directly behind it. */
+static bool
+json_scan_value(struct json_cursor *c, unsigned depth_max)
+{
+	struct json_stack s;
+
+	s.depth = 0;
+	s.max = depth_max;
+	return json_scan_rest(c, &s, true);
 }
 
 /* Does the name token say one of the wanted names? Sets *found or leaves it NULL. */
@@ -399,12 +407,52 @@ json_scan_match(struct json_cursor *c, const char *token, size_t len, bool escap
 	return true;
 }
 
-/* The members of the top-level object, cursor at its first byte. */
+static bool json_scan_object(struct json_cursor *c, unsigned depth_max, struct json_want *want, unsigned nwant);
+
+static struct json_span
+json_scan_span(const struct json_cursor *c, const unsigned char *from)
+{
+	return (struct json_span){(size_t)(from - c->base), (size_t)(c->p - from)};
+}
+
+/* A value of which members are wanted too. */
+static bool
+json_scan_inner(struct json_cursor *c, unsigned depth_max, struct json_want *w)
+{
+	const unsigned char *from;
+	struct json_stack s = {.max = depth_max};
+	bool more;
+
+	if (c->p < c->end && *c->p == '{')
+		return json_scan_object(c, depth_max, w->inner, w->ninner);
+	if (c->p == c->end || *c->p != '[')
+		return json_scan_value(c, depth_max);
+	if (!json_stack_push(&s, c, false))
+		return false;
+	if (c->p < c->end && *c->p == ']') {
+		c->p++;
+		return true;
+	}
+	from = c->p;
+	if (c->p < c->end && *c->p == '{') {
+		if (!json_scan_object(c, depth_max - 1, w->inner, w->ninner))
+			return false;
+	} else if (!json_scan_value(c, depth_max - 1)) {
+		return false;
+	}
+	w->first = json_scan_span(c, from);
+	return json_scan_next(c, &s, &more) && json_scan_rest(c, &s, more);
+}
+
+/* The members of an object, cursor at its first byte or the space before it. */
 static bool
 json_scan_object(struct json_cursor *c, unsigned depth_max, struct json_want *want, unsigned nwant)
 {
-	const unsigned char *base = c->p;
-
+	if (depth_max == 0) {
+		c->why = "nested too deeply";
+		c->error = HALE_ELIMIT;
+		return false;
+	}
 	json_scan_space(c);
 	if (c->p == c->end || *c->p != '{')
 		return json_scan_fail(c, c->p == c->end ? "empty text" : "the top level is not an object");
@@ -430,10 +478,10 @@ json_scan_object(struct json_cursor *c, unsigned depth_max, struct json_want *wa
 		c->p++;
 		json_scan_space(c);
 		value = c->p;
-		if (!json_scan_value(c, depth_max - 1))
+		if (found && found->inner ? !json_scan_inner(c, depth_max - 1, found) : !json_scan_value(c, depth_max - 1))
 			return false;
 		if (found)
-			found->value = (struct json_span){(size_t)(value - base), (size_t)(c->p - value)};
+			found->value = json_scan_span(c, value);
 		json_scan_space(c);
 		if (c->p < c->end && *c->p == '}') {
 			c->p++;
@@ -447,15 +495,23 @@ json_scan_object(struct json_cursor *c, unsigned depth_max, struct json_want *wa
 	}
 }
 
+static void
+json_want_clear(struct json_want *want, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		want[i].value = want[i].first = (struct json_span){0, 0};
+		json_want_clear(want[i].inner, want[i].ninner);
+	}
+}
+
 int
 json_members(const char *text, size_t len, unsigned depth_max, struct json_want *want, unsigned nwant,
              const char **why, size_t *at)
 {
 	const unsigned char *base = (const unsigned char *)text;
-	struct json_cursor c = {.p = base, .end = base + len};
+	struct json_cursor c = {.p = base, .end = base + len, .base = base};
 
-	for (unsigned i = 0; i < nwant; i++)
-		want[i].value = (struct json_span){0, 0};
+	json_want_clear(want, nwant);
 	if (depth_max > JSON_DEPTH_MAX)
 		depth_max = JSON_DEPTH_MAX;
 	if (depth_max == 0)
@@ -529,22 +585,4 @@ json_scan(const char *text, size_t len, unsigned depth_max, struct json_scan *ou
 		.has_max_tokens = want[SCAN_MAX_TOKENS].value.len || want[SCAN_MAX_COMPLETION_TOKENS].value.len,
 	};
 	return 0;
-}
-
-bool
-json_first(const char *text, size_t len, struct json_span *out)
-{
-	const unsigned char *base = (const unsigned char *)text;
-	struct json_cursor c = {.p = base, .end = base + len};
-	const unsigned char *from;
-
-	if (len < 2 || text[0] != '[')
-		return false;
-	c.p++;
-	json_scan_space(&c);
-	from = c.p;
-	if (c.p == c.end || *c.p == ']' || !json_scan_value(&c, JSON_DEPTH_MAX))
-		return false;
-	*out = (struct json_span){(size_t)(from - base), (size_t)(c.p - from)};
-	return true;
 }

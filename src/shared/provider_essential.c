@@ -23,40 +23,21 @@ provider_essential_members(const char *body, size_t len, struct json_want *want,
 	return false;
 }
 
-/* First element of the array in member `list`, as a span of body. */
+/* Members of the first element of the array in member `list`. why: set on entry to what a missing list means. */
 static bool
-provider_essential_first(const char *body, size_t len, const char *list, struct json_span *out, const char **why)
+provider_essential_first(const char *body, size_t len, const char *list, struct json_want *want, unsigned n,
+                         const char **why)
 {
-	struct json_want want = {.key = list};
+	struct json_want outer = {.key = list, .inner = want, .ninner = n};
 
-	if (!provider_essential_members(body, len, &want, 1, why))
-		return false;
-	if (!json_first(body + want.value.start, want.value.len, out))
-		return false;
-	out->start += want.value.start;
-	return true;
+	return provider_essential_members(body, len, &outer, 1, why) && outer.first.len > 0;
 }
 
-/* A member's value inside the object at span, as a span of body; length 0 when there is none. */
-static struct json_span
-provider_essential_member(const char *body, struct json_span object, const char *member)
-{
-	struct json_want want = {.key = member};
-	const char *why;
-	size_t at;
-
-	if (json_members(body + object.start, object.len, ESSENTIAL_DEPTH, &want, 1, &why, &at))
-		return (struct json_span){0, 0};
-	return (struct json_span){object.start + want.value.start, want.value.len};
-}
-
-/* First byte of that value; 0 when there is none. */
+/* First byte of a value; 0 when there is none. */
 static char
-provider_essential_kind(const char *body, struct json_span object, const char *member)
+provider_essential_kind(const char *body, const struct json_want *w)
 {
-	struct json_span v = provider_essential_member(body, object, member);
-
-	return v.len ? body[v.start] : '\0';
+	return w->value.len ? body[w->value.start] : '\0';
 }
 
 static bool
@@ -68,12 +49,12 @@ provider_essential_is_number(char first)
 bool
 provider_essential_message(const char *body, size_t len, const char **why)
 {
-	struct json_span choice;
+	struct json_want want = {.key = "message"};
 
 	*why = "the answer has no choices";
-	if (!provider_essential_first(body, len, "choices", &choice, why))
+	if (!provider_essential_first(body, len, "choices", &want, 1, why))
 		return false;
-	if (provider_essential_kind(body, choice, "message") == '{')
+	if (provider_essential_kind(body, &want) == '{')
 		return true;
 	*why = "the first choice has no message";
 	return false;
@@ -82,13 +63,12 @@ provider_essential_message(const char *body, size_t len, const char **why)
 bool
 provider_essential_text(const char *body, size_t len, const char **why)
 {
-	struct json_span choice;
+	struct json_want want[] = {{.key = "text"}, {.key = "message"}};
 
 	*why = "the answer has no choices";
-	if (!provider_essential_first(body, len, "choices", &choice, why))
+	if (!provider_essential_first(body, len, "choices", want, HALE_COUNT(want), why))
 		return false;
-	if (provider_essential_kind(body, choice, "text") == '"' ||
-	    provider_essential_kind(body, choice, "message") == '{')
+	if (provider_essential_kind(body, &want[0]) == '"' || provider_essential_kind(body, &want[1]) == '{')
 		return true;
 	*why = "the first choice has no text";
 	return false;
@@ -97,14 +77,13 @@ provider_essential_text(const char *body, size_t len, const char **why)
 bool
 provider_essential_embedding(const char *body, size_t len, const char **why)
 {
-	struct json_span first, vector, number;
+	struct json_want none = {.key = ""}, want = {.key = "embedding", .inner = &none, .ninner = 1};
 
 	*why = "the answer has no data";
-	if (!provider_essential_first(body, len, "data", &first, why))
+	if (!provider_essential_first(body, len, "data", &want, 1, why))
 		return false;
-	vector = provider_essential_member(body, first, "embedding");
 	/* Numbers, or base64 of them. */
-	if (json_first(body + vector.start, vector.len, &number) || (vector.len > 2 && body[vector.start] == '"'))
+	if (want.first.len || (want.value.len > 2 && body[want.value.start] == '"'))
 		return true;
 	*why = "the first element of data has no embedding";
 	return false;
@@ -113,13 +92,12 @@ provider_essential_embedding(const char *body, size_t len, const char **why)
 bool
 provider_essential_image(const char *body, size_t len, const char **why)
 {
-	struct json_span first;
+	struct json_want want[] = {{.key = "url"}, {.key = "b64_json"}};
 
 	*why = "the answer has no data";
-	if (!provider_essential_first(body, len, "data", &first, why))
+	if (!provider_essential_first(body, len, "data", want, HALE_COUNT(want), why))
 		return false;
-	if (provider_essential_member(body, first, "url").len > 2 ||
-	    provider_essential_member(body, first, "b64_json").len > 2)
+	if (want[0].value.len > 2 || want[1].value.len > 2)
 		return true;
 	*why = "the first element of data has no image";
 	return false;
@@ -152,12 +130,12 @@ provider_essential_audio(const char *body, size_t len, const char **why)
 bool
 provider_essential_ranking(const char *body, size_t len, const char **why)
 {
-	struct json_span first;
+	struct json_want want = {.key = "relevance_score"};
 
 	*why = "the answer has no results";
-	if (!provider_essential_first(body, len, "results", &first, why))
+	if (!provider_essential_first(body, len, "results", &want, 1, why))
 		return false;
-	if (provider_essential_is_number(provider_essential_kind(body, first, "relevance_score")))
+	if (provider_essential_is_number(provider_essential_kind(body, &want)))
 		return true;
 	*why = "the first result has no relevance_score";
 	return false;
@@ -179,10 +157,10 @@ provider_essential_list(const char *body, size_t len, const char **why)
 bool
 provider_essential_pages(const char *body, size_t len, const char **why)
 {
-	struct json_span first;
+	struct json_want none = {.key = ""};
 
 	*why = "the answer has no pages";
-	return provider_essential_first(body, len, "pages", &first, why);
+	return provider_essential_first(body, len, "pages", &none, 1, why);
 }
 
 bool
@@ -204,13 +182,12 @@ provider_essential_output(const char *body, size_t len, const char **why)
 bool
 provider_essential_moderation(const char *body, size_t len, const char **why)
 {
-	struct json_span first;
+	struct json_want want[] = {{.key = "flagged"}, {.key = "categories"}};
 
 	*why = "the answer has no results";
-	if (!provider_essential_first(body, len, "results", &first, why))
+	if (!provider_essential_first(body, len, "results", want, HALE_COUNT(want), why))
 		return false;
-	if (provider_essential_member(body, first, "flagged").len ||
-	    provider_essential_kind(body, first, "categories") == '{')
+	if (want[0].value.len || provider_essential_kind(body, &want[1]) == '{')
 		return true;
 	*why = "the first result has no verdict";
 	return false;
@@ -219,12 +196,12 @@ provider_essential_moderation(const char *body, size_t len, const char **why)
 bool
 provider_essential_content(const char *body, size_t len, const char **why)
 {
-	struct json_want want[] = {{.key = "content"}, {.key = "stop_reason"}};
-	struct json_span first;
+	struct json_want none = {.key = ""};
+	struct json_want want[] = {{.key = "content", .inner = &none, .ninner = 1}, {.key = "stop_reason"}};
 
 	if (!provider_essential_members(body, len, want, HALE_COUNT(want), why))
 		return false;
-	if (json_first(body + want[0].value.start, want[0].value.len, &first))
+	if (want[0].first.len)
 		return true;
 	/* Content may be empty when the model had nothing to say; then the answer says why it ended. */
 	if (want[0].value.len && body[want[0].value.start] == '[' && want[1].value.len &&

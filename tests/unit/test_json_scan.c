@@ -379,11 +379,10 @@ test_splice(void **state)
 }
 
 static void
-test_members_and_first(void **state)
+test_members(void **state)
 {
 	static const char text[] = "{\"object\":\"list\",\"data\":[ {\"embedding\":[0.1]}, 2 ],\"DATA\":1}";
 	struct json_want want[] = {{.key = "data"}, {.key = "usage"}};
-	struct json_span first;
 	const char *why;
 	size_t at;
 
@@ -391,16 +390,56 @@ test_members_and_first(void **state)
 	assert_int_equal(json_members(text, strlen(text), DEPTH, want, 2, &why, &at), 0);
 	check_span(text, want[0].value, "[ {\"embedding\":[0.1]}, 2 ]");
 	assert_int_equal(want[1].value.len, 0);
-	assert_true(json_first(text + want[0].value.start, want[0].value.len, &first));
-	first.start += want[0].value.start;
-	check_span(text, first, "{\"embedding\":[0.1]}");
-	assert_false(json_first("[]", 2, &first));
-	assert_false(json_first("[ ]", 3, &first));
-	assert_false(json_first("{}", 2, &first));
-	assert_false(json_first("", 0, &first));
-	assert_false(json_first("[", 1, &first));
 	want[0].any_case = true;
 	assert_int_equal(json_members(text, strlen(text), DEPTH, want, 2, &why, &at), HALE_EINVAL);
+}
+
+/* Members of members, in the same pass: inner NULL where nothing of the kind was there. */
+static void
+test_inner(void **state)
+{
+	static const struct {
+		const char *text, *first, *inner; /* NULL: absent */
+	} cases[] = {
+		{"{\"a\":[{\"b\":1,\"c\":[2]},{\"b\":3}],\"z\":0}", "{\"b\":1,\"c\":[2]}", "1"},
+		{"{\"a\": [ { \"c\":{\"b\":1}, \"b\" : [ [ ] , {} ] } , 4 , [5] ] }", "{ \"c\":{\"b\":1}, \"b\" : [ [ ] , {} ] }", "[ [ ] , {} ]"},
+		{"{\"a\":{\"b\":\"x\"}}", NULL, "\"x\""},
+		{"{\"a\":[]}", NULL, NULL},
+		{"{\"a\":[ ]}", NULL, NULL},
+		{"{\"a\":[7,{\"b\":1}]}", "7", NULL},
+		{"{\"a\":[[{\"b\":1}]]}", "[{\"b\":1}]", NULL},
+		{"{\"a\":[{}]}", "{}", NULL},
+		{"{\"a\":{}}", NULL, NULL},
+		{"{\"a\":null,\"b\":1}", NULL, NULL},
+		{"{\"b\":1}", NULL, NULL},
+	};
+	static const char *const bad[] = {
+		"{\"a\":[{\"b\":1}", "{\"a\":[{\"b\":1},]}", "{\"a\":[{\"b\":1}}}", "{\"a\":[", "{\"a\":{", "{\"a\":[{\"b\":1,\"b\":2}]}",
+		"{\"a\":[{\"b\":}]}", "{\"a\":[1 2]}", "{\"a\":[{\"b\":1}][]}",
+	};
+	struct json_want inner = {.key = "b"}, outer = {.key = "a", .inner = &inner, .ninner = 1};
+	const char *why;
+	size_t at;
+
+	(void)state;
+	for (unsigned i = 0; i < HALE_COUNT(cases); i++) {
+		const char *t = cases[i].text;
+
+		assert_int_equal(json_members(t, strlen(t), DEPTH, &outer, 1, &why, &at), 0);
+		assert_int_equal(outer.first.len, cases[i].first ? strlen(cases[i].first) : 0);
+		assert_int_equal(inner.value.len, cases[i].inner ? strlen(cases[i].inner) : 0);
+		if (cases[i].first)
+			check_span(t, outer.first, cases[i].first);
+		if (cases[i].inner)
+			check_span(t, inner.value, cases[i].inner);
+	}
+	for (unsigned i = 0; i < HALE_COUNT(bad); i++)
+		assert_int_equal(json_members(bad[i], strlen(bad[i]), DEPTH, &outer, 1, &why, &at), HALE_EINVAL);
+	/* the bound on nesting counts through both ways in */
+	assert_int_equal(json_members("{\"a\":[{\"b\":[1]}]}", 17, 4, &outer, 1, &why, &at), 0);
+	assert_int_equal(json_members("{\"a\":[{\"b\":[1]}]}", 17, 3, &outer, 1, &why, &at), HALE_ELIMIT);
+	assert_int_equal(json_members("{\"a\":[{\"b\":1}]}", 15, 2, &outer, 1, &why, &at), HALE_ELIMIT);
+	assert_int_equal(json_members("{\"a\":[1]}", 9, 1, &outer, 1, &why, &at), HALE_ELIMIT);
 }
 
 /* --- agreement with json-c --- */
@@ -557,7 +596,8 @@ main(void)
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_unescape),
 		cmocka_unit_test(test_splice),
-		cmocka_unit_test(test_members_and_first),
+		cmocka_unit_test(test_members),
+		cmocka_unit_test(test_inner),
 		cmocka_unit_test(test_agrees_with_jsonc),
 	};
 
