@@ -58,6 +58,8 @@ struct conf_general {
 	uint32_t health_check_concurrency;   /* 0: unbounded, i.e. hale_settings.probe_connections_max */
 	uint32_t health_check_rise, health_check_fall; /* ours, default 1 and 1 */
 	uint32_t health_check_fast_interval_s, health_check_down_interval_s; /* ours, 0: the normal interval */
+	uint32_t health_check_skip_if_traffic_s; /* ours, resolved: 0 off; true is the interval */
+	uint64_t health_check_daily_token_limit; /* ours, all deployments together; 0: none */
 	const char *const *background_groups; /* NULL: all; else NULL-terminated */
 };
 
@@ -141,6 +143,8 @@ void conf_log_summary(const struct conf *c);
 
 /* environment_variables of the file first, then the process environment. NULL when unset. Pure. */
 const char *conf_env(const struct conf *c, const char *name);
+/* Is d probed in the background: switched on, not disabled, in a group that is? Pure. */
+bool conf_is_background(const struct conf *c, const struct deployment *d);
 /* Exact group name, NULL when there is none. */
 const struct conf_group *conf_group_find(const struct conf *c, const char *name);
 /* First deployment with that id, NULL when there is none. O(1). */

@@ -32,6 +32,7 @@ enum conf_type {
 	CONF_TYPE_I32,     /* int32_t */
 	CONF_TYPE_SECONDS, /* seconds, fractions allowed; uint32_t milliseconds */
 	CONF_TYPE_WHOLE_SECONDS, /* uint32_t seconds */
+	CONF_TYPE_SECONDS_OR_TRUE, /* the same; true is stored as UINT32_MAX, for conf.c to resolve */
 	CONF_TYPE_NUMBER,  /* double */
 	CONF_TYPE_STRING,  /* const char *; numbers are taken as they are written */
 	CONF_TYPE_STRINGS, /* const char *const *, NULL-terminated; one text or a list of texts */

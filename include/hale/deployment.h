@@ -19,6 +19,7 @@ struct deployment_probe {
 	uint32_t timeout_ms;
 	int32_t max_tokens, max_tokens_reasoning, max_tokens_non_reasoning;
 	int8_t supports_max_tokens; /* -1 unset, 0, 1 */
+	uint64_t daily_token_limit; /* ours; 0: none */
 	const char *mode_text;      /* model_info.mode as written, also when it names no mode that we know */
 	const char *model;          /* health_check_model, provider prefix included */
 	const char *prompt;         /* health_check_prompt */

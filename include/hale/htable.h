@@ -26,7 +26,6 @@ enum health_state { HEALTH_UNKNOWN = 0, HEALTH_UP = 1, HEALTH_DOWN = 2 };
 enum health_reason {
 	REASON_NONE = 0, /* never checked */
 	REASON_OK,
-	REASON_SLOW,
 	REASON_RATE_LIMITED,
 	REASON_UNAUTHORIZED,
 	REASON_OUT_OF_FUNDS,
@@ -60,6 +59,21 @@ struct htable_view {
 };
 _Static_assert(sizeof(struct htable_view) == 56, "htable_view is seven words");
 
+/* Where the verdict of a slot comes from. */
+enum health_source {
+	SOURCE_PROBE = 0,  /* its own probe */
+	SOURCE_IDENTICAL,  /* the probe of a deployment whose request is the same */
+	SOURCE_TRAFFIC,    /* a real request that succeeded made the probe unnecessary */
+	SOURCE_CREDENTIAL, /* the probe of another deployment with the same key */
+	SOURCE_COUNT
+};
+
+const char *health_source_name(enum health_source s); /* "probe", "identical", "traffic", "credential" */
+
+#define HTABLE_VETOED 1u    /* the last probe failed, and real traffic shows that the probe was wrong */
+#define HTABLE_ESTIMATED 2u /* the provider reports no usage: cost_tokens is an estimate */
+#define HTABLE_LIMITED 4u   /* health_check_daily_token_limit is reached for `day` */
+
 /* What numbers cannot say. Same scheme, own sequence. 440 + 64 bytes of payload. */
 struct htable_detail {
 	char error[HTABLE_ERROR_BYTES];
@@ -68,7 +82,13 @@ struct htable_detail {
 	char ms_region[HTABLE_HEADER_BYTES];
 	uint64_t probes, failures; /* since the slot exists */
 	uint64_t cost_tokens_total;
-	uint64_t spare[5];
+	uint64_t tokens_today; /* that probes of this deployment cost on `day` */
+	uint64_t skipped;      /* background probes that real traffic made unnecessary */
+	uint64_t withheld;     /* background probes that a daily token limit held back */
+	uint32_t day;          /* UTC days since 1970 */
+	uint8_t source, flags; /* enum health_source, HTABLE_VETOED ... */
+	uint16_t unused;
+	uint64_t spare[1];
 };
 _Static_assert(sizeof(struct htable_detail) == 504, "htable_detail is 63 words");
 
@@ -92,6 +112,7 @@ struct htable_daemon {
 	uint64_t prober_epoch, prober_heartbeat_ns;
 	uint64_t cycle;             /* background cycles completed */
 	enum daemon_db db;
+	uint64_t tokens_day, tokens_today; /* UTC day, and what probes of all deployments cost on it */
 };
 
 struct htable;

@@ -45,6 +45,21 @@ conf_env(const struct conf *c, const char *name)
 	return conf_env_get(c->index->variables, name);
 }
 
+bool
+conf_is_background(const struct conf *c, const struct deployment *d)
+{
+	const char *const *g = c->general.background_groups;
+
+	if (!c->general.background_health_checks || d->probe.disabled)
+		return false;
+	if (!g)
+		return true;
+	for (; *g; g++)
+		if (strcmp(*g, d->model_name) == 0)
+			return true;
+	return false;
+}
+
 const struct conf_group *
 conf_group_find(const struct conf *c, const char *name)
 {
@@ -117,6 +132,8 @@ conf_derive(struct conf_build *b, struct conf *c)
 
 	if (c->general.health_check_staleness_s == 0)
 		c->general.health_check_staleness_s = c->general.health_check_interval_s * 2;
+	if (c->general.health_check_skip_if_traffic_s == UINT32_MAX) /* true */
+		c->general.health_check_skip_if_traffic_s = c->general.health_check_interval_s;
 	c->router.allowed_fails_set = conf_is_set(conf_get(c->root, "router_settings"), "allowed_fails") ||
 	                              conf_is_set(litellm, "allowed_fails") || (fails && *fails);
 	if (!conf_is_true(litellm, "cache"))

@@ -199,6 +199,23 @@ conf_check_store_number(const struct conf_check *v)
 	}
 }
 
+/* A time, or a switch: true stands for a time that conf.c knows. */
+static void
+conf_check_store_seconds(const struct conf_check *v)
+{
+	const struct conf_node *n = v->node;
+	bool x;
+
+	if (n->kind == CONF_BOOL)
+		x = n->v.boolean;
+	else if (n->kind != CONF_STRING || !conf_scalar_bool(n->v.string, &x)) {
+		conf_check_store_number(v);
+		return;
+	}
+	if (v->place)
+		*(uint32_t *)v->place = x ? UINT32_MAX : 0;
+}
+
 static void
 conf_check_store_bool(const struct conf_check *v)
 {
@@ -339,6 +356,9 @@ conf_check_store(const struct conf_check *v)
 	case CONF_TYPE_WHOLE_SECONDS:
 	case CONF_TYPE_NUMBER:
 		conf_check_store_number(v);
+		break;
+	case CONF_TYPE_SECONDS_OR_TRUE:
+		conf_check_store_seconds(v);
 		break;
 	case CONF_TYPE_STRING:
 		conf_check_store_string(v);

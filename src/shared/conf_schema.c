@@ -174,6 +174,12 @@ const struct conf_option conf_schema[] = {
 	{"health_check_down_interval", CONF_SEC_GENERAL, CONF_TYPE_WHOLE_SECONDS, .min = 0, .max = DAY, .unit = "seconds",
 	 C(general.health_check_down_interval_s), .fallback = "0", .flags = CONF_OPT_OURS,
 	 .help = "Interval while unhealthy; 0: the normal one"},
+	{"health_check_skip_if_traffic", CONF_SEC_GENERAL, CONF_TYPE_SECONDS_OR_TRUE, .min = 0, .max = DAY, .unit = "seconds",
+	 C(general.health_check_skip_if_traffic_s), .fallback = "false", .flags = CONF_OPT_OURS,
+	 .help = "No background probe of what served a request within this time; true: within health_check_interval"},
+	{"health_check_daily_token_limit", CONF_SEC_GENERAL, CONF_TYPE_U64, .min = 0, .max = 1e15,
+	 C(general.health_check_daily_token_limit), .fallback = "0", .flags = CONF_OPT_OURS,
+	 .help = "Tokens that background probes may cost in a UTC day, all together; 0: no limit"},
 	UNUSED(CONF_SEC_GENERAL, "use_shared_health_check"),
 	UNUSED(CONF_SEC_GENERAL, "coordination_redis"),
 	UNUSED(CONF_SEC_GENERAL, "allow_requests_on_db_unavailable"),
@@ -501,6 +507,9 @@ const struct conf_option conf_schema[] = {
 	 .help = "reasoning_effort of the probe"},
 	{"health_check_params", CONF_SEC_INFO, CONF_TYPE_MAP, ANY_NUMBER, D(probe.params),
 	 .help = "Further parameters of the probe"},
+	{"health_check_daily_token_limit", CONF_SEC_INFO, CONF_TYPE_U64, .min = 0, .max = 1e15, D(probe.daily_token_limit),
+	 .fallback = "0", .flags = CONF_OPT_OURS,
+	 .help = "Tokens that its background probes may cost in a UTC day; 0: no limit"},
 	{"cooldown_time", CONF_SEC_INFO, CONF_TYPE_SECONDS, .min = 0, .max = DAY, .unit = "seconds", NOWHERE,
 	 .flags = CONF_OPT_UNUSED, .help = "Own cooldown time, stronger than litellm_params.cooldown_time"},
 	{"allowed_fails", CONF_SEC_INFO, CONF_TYPE_U32, .min = 0, .max = 1000000, NOWHERE,
@@ -561,6 +570,7 @@ conf_schema_type(enum conf_type t)
 	case CONF_TYPE_U64:
 	case CONF_TYPE_I32:
 	case CONF_TYPE_WHOLE_SECONDS: return "whole number";
+	case CONF_TYPE_SECONDS_OR_TRUE: return "true, false or whole number";
 	case CONF_TYPE_SECONDS:
 	case CONF_TYPE_NUMBER: return "number";
 	case CONF_TYPE_STRING: return "text";

@@ -34,7 +34,6 @@ static const char *const htable_states[] = {
 static const char *const htable_reasons[REASON_COUNT] = {
 	[REASON_NONE] = "never_checked",
 	[REASON_OK] = "ok",
-	[REASON_SLOW] = "slow",
 	[REASON_RATE_LIMITED] = "rate_limited",
 	[REASON_UNAUTHORIZED] = "unauthorized",
 	[REASON_OUT_OF_FUNDS] = "out_of_funds",
@@ -61,6 +60,14 @@ health_reason_name(enum health_reason r)
 	return htable_reasons[(unsigned)r < REASON_COUNT ? r : REASON_NONE];
 }
 
+const char *
+health_source_name(enum health_source s)
+{
+	static const char *const names[SOURCE_COUNT] = {"probe", "identical", "traffic", "credential"};
+
+	return names[(unsigned)s < SOURCE_COUNT ? s : SOURCE_PROBE];
+}
+
 uint64_t
 htable_layout_hash(void)
 {
@@ -76,6 +83,7 @@ htable_layout_hash(void)
 		offsetof(struct htable_view, cost_tokens),
 		offsetof(struct htable_detail, ratelimit_requests), offsetof(struct htable_detail, ratelimit_tokens),
 		offsetof(struct htable_detail, ms_region), offsetof(struct htable_detail, probes),
+		offsetof(struct htable_detail, tokens_today), offsetof(struct htable_detail, day),
 		offsetof(struct htable_outcome, last_ok_ns), offsetof(struct htable_outcome, latency),
 		offsetof(struct htable_outcome, inflight),
 		REASON_COUNT, OUTCOME_COUNT, COUNTER_COUNT, HTABLE_HISTORY,
@@ -232,6 +240,8 @@ htable_read_daemon(const struct htable *t, struct htable_daemon *out)
 		.prober_heartbeat_ns = atomic_load_explicit(&p->heartbeat_ns, memory_order_relaxed),
 		.cycle = atomic_load_explicit(&p->cycle, memory_order_relaxed),
 		.db = (enum daemon_db)atomic_load_explicit(&p->db, memory_order_relaxed),
+		.tokens_day = atomic_load_explicit(&p->tokens_day, memory_order_relaxed),
+		.tokens_today = atomic_load_explicit(&p->tokens_today, memory_order_relaxed),
 	};
 	out->reload_real_ns = atomic_load_explicit(&m->reload_real_ns, memory_order_relaxed);
 }

@@ -15,7 +15,7 @@
 #include "hale/seqslot.h"
 
 #define HTABLE_MAGIC 0x316c6261746c6168ULL /* "haltabl1", first byte first */
-#define HTABLE_VERSION 1
+#define HTABLE_VERSION 2
 #define HTABLE_LINE 64
 #define HTABLE_DETAIL_WORDS 63
 #define HTABLE_COUNTERS 64 /* room, so that a new counter moves nothing */
@@ -38,7 +38,7 @@ struct htable_master_line {
 /* Written by the prober. */
 struct htable_prober_line {
 	_Alignas(HTABLE_LINE) _Atomic uint64_t pid;
-	_Atomic uint64_t epoch, heartbeat_ns, cycle, db;
+	_Atomic uint64_t epoch, heartbeat_ns, cycle, db, tokens_day, tokens_today;
 };
 
 struct htable_detail_slot {

@@ -168,6 +168,8 @@ htable_carry(struct htable *t, const struct conf *c, const struct htable *old, c
 	htable_at_master(t)->reload_ok = atomic_load_explicit(&om->reload_ok, memory_order_relaxed);
 	htable_at_prober(t)->epoch = atomic_load_explicit(&op->epoch, memory_order_relaxed);
 	htable_at_prober(t)->cycle = atomic_load_explicit(&op->cycle, memory_order_relaxed);
+	htable_at_prober(t)->tokens_day = atomic_load_explicit(&op->tokens_day, memory_order_relaxed);
+	htable_at_prober(t)->tokens_today = atomic_load_explicit(&op->tokens_today, memory_order_relaxed);
 	htable_at_prober(t)->db = atomic_load_explicit(&op->db, memory_order_relaxed);
 }
 

@@ -89,6 +89,17 @@ htable_heartbeat(struct htable *t, uint64_t now_ns, uint64_t cycle)
 }
 
 void
+htable_add_tokens(struct htable *t, uint64_t day, uint64_t tokens)
+{
+	struct htable_prober_line *p = htable_at_prober(t);
+
+	if (atomic_load_explicit(&p->tokens_day, memory_order_relaxed) == day)
+		tokens += atomic_load_explicit(&p->tokens_today, memory_order_relaxed);
+	atomic_store_explicit(&p->tokens_today, tokens, memory_order_relaxed);
+	atomic_store_explicit(&p->tokens_day, day, memory_order_relaxed);
+}
+
+void
 htable_set_db(struct htable *t, enum daemon_db db)
 {
 	atomic_store_explicit(&htable_at_prober(t)->db, (uint64_t)db, memory_order_relaxed);

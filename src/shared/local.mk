@@ -20,11 +20,13 @@ src_libshared_a_SOURCES = \
 	src/shared/conf_scalar.c \
 	src/shared/conf_schema.c \
 	src/shared/conf_yaml.c \
+	src/shared/cost.c \
 	src/shared/deployment.c \
 	src/shared/err.c \
 	src/shared/htable.c \
 	src/shared/htable_master.c \
 	src/shared/htable_writer.c \
+	src/shared/identity.c \
 	src/shared/json_hex.h \
 	src/shared/json_scan.c \
 	src/shared/json_text.c \
@@ -70,6 +72,7 @@ noinst_HEADERS += \
 	include/hale/clock.h \
 	include/hale/conf.h \
 	include/hale/conf_schema.h \
+	include/hale/cost.h \
 	include/hale/deployment.h \
 	include/hale/err.h \
 	include/hale/hale.h \
@@ -77,6 +80,7 @@ noinst_HEADERS += \
 	include/hale/htable.h \
 	include/hale/htable_master.h \
 	include/hale/htable_writer.h \
+	include/hale/identity.h \
 	include/hale/ipc.h \
 	include/hale/json_scan.h \
 	include/hale/log.h \

@@ -18,6 +18,7 @@
 #include "hale/arena.h"
 #include "hale/clock.h"
 #include "hale/conf.h"
+#include "hale/cost.h"
 #include "hale/deployment.h"
 #include "hale/err.h"
 #include "hale/htable.h"
@@ -116,7 +117,7 @@ static bool
 render_is_healthy(const struct htable_view *v)
 {
 	if (v->state == HEALTH_UNKNOWN)
-		return v->reason == REASON_OK || v->reason == REASON_SLOW;
+		return v->reason == REASON_OK;
 	return v->state == HEALTH_UP;
 }
 
@@ -236,20 +237,43 @@ render_error(struct strbuf *out, const struct htable_view *v, const struct htabl
 	worker_render_member(out, "error", text);
 }
 
+/* What its probes cost, and what kept them from being sent. */
+static void
+render_cost(struct strbuf *out, const struct htable_view *v, const struct htable_detail *d, const struct render_now *now)
+{
+	bool today = d->day == cost_day(now->real_ns);
+
+	strbuf_printf(out, ",\"probe_tokens\":%u,\"probe_tokens_today\":%llu", v->cost_tokens,
+	              today ? (unsigned long long)d->tokens_today : 0ULL);
+	if (d->flags & HTABLE_ESTIMATED)
+		worker_render_bool(out, "probe_tokens_estimated", true);
+	if (today && d->flags & HTABLE_LIMITED)
+		worker_render_bool(out, "probe_limit_reached", true);
+	if (d->skipped)
+		strbuf_printf(out, ",\"probes_skipped\":%llu", (unsigned long long)d->skipped);
+	if (d->withheld)
+		strbuf_printf(out, ",\"probes_withheld\":%llu", (unsigned long long)d->withheld);
+}
+
 /* Our own additions. */
 static void
-render_state(struct strbuf *out, const struct htable_view *v, bool healthy, const struct render_now *now)
+render_state(struct strbuf *out, const struct htable_view *v, const struct htable_detail *d, bool healthy,
+             const struct render_now *now)
 {
 	worker_render_member(out, "state", health_state_name(v->state));
 	worker_render_member(out, "reason", health_reason_name(v->reason));
 	if (v->checked_ns) {
-		if (!healthy)
-			worker_render_member(out, "phase", upstream_phase_name(v->phase));
+		worker_render_member(out, "source", health_source_name((enum health_source)d->source));
+		if (healthy && v->reason != REASON_OK && d->error[0]) /* "error" is what makes an entry unhealthy for clients */
+			worker_render_member(out, "probe_error", d->error);
+		worker_render_member(out, "phase", upstream_phase_name(v->phase));
 		strbuf_printf(out, ",\"latency_ms\":%u.%03u", v->latency_us / 1000, v->latency_us % 1000);
 		worker_render_time(out, "checked_at", v->checked_ns, now);
 	}
 	worker_render_time(out, "since", v->changed_ns, now);
 	worker_render_time(out, "next_check_at", v->next_ns, now);
+	if (v->checked_ns || d->withheld)
+		render_cost(out, v, d, now);
 }
 
 /* Building the request costs more than all the rest: only for failures, and where the model that is probed is
@@ -293,7 +317,7 @@ render_entry(struct render *r, const struct deployment *d, const struct htable_v
 	if (!healthy)
 		strbuf_printf(out, ",\"exception_status\":%d", render_exception_status(v));
 	if (details)
-		render_state(out, v, healthy, r->now);
+		render_state(out, v, &detail, healthy, r->now);
 	strbuf_putc(out, '}');
 }
 

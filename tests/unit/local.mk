@@ -145,3 +145,6 @@ UNIT_TESTS += tests/unit/test_provider_openai
 tests_unit_test_provider_openai_SOURCES = tests/unit/test_provider_openai.c
 tests_unit_test_provider_openai_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/shared
 tests_unit_test_provider_openai_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/test_identity
+tests_unit_test_identity_SOURCES = tests/unit/test_identity.c
+tests_unit_test_identity_LDADD = $(UNIT_LDADD)

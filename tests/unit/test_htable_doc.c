@@ -29,6 +29,7 @@ static struct fact facts[] = {
 	FIELD(htable_master_line, reload_ok),
 	WHOLE(htable_prober_line), FIELD(htable_prober_line, pid), FIELD(htable_prober_line, epoch),
 	FIELD(htable_prober_line, heartbeat_ns), FIELD(htable_prober_line, cycle), FIELD(htable_prober_line, db),
+	FIELD(htable_prober_line, tokens_day), FIELD(htable_prober_line, tokens_today),
 	WHOLE(seqslot), FIELD(seqslot, seq), FIELD(seqslot, w),
 	WHOLE(htable_view), FIELD(htable_view, id_hash), FIELD(htable_view, checked_ns), FIELD(htable_view, changed_ns),
 	FIELD(htable_view, until_ns), FIELD(htable_view, next_ns), FIELD(htable_view, state), FIELD(htable_view, reason),
@@ -37,7 +38,10 @@ static struct fact facts[] = {
 	WHOLE(htable_detail_slot), FIELD(htable_detail_slot, seq), FIELD(htable_detail_slot, w),
 	WHOLE(htable_detail), FIELD(htable_detail, error), FIELD(htable_detail, ratelimit_requests),
 	FIELD(htable_detail, ratelimit_tokens), FIELD(htable_detail, ms_region), FIELD(htable_detail, probes),
-	FIELD(htable_detail, failures), FIELD(htable_detail, cost_tokens_total), FIELD(htable_detail, spare),
+	FIELD(htable_detail, failures), FIELD(htable_detail, cost_tokens_total),
+	FIELD(htable_detail, tokens_today), FIELD(htable_detail, skipped), FIELD(htable_detail, withheld),
+	FIELD(htable_detail, day), FIELD(htable_detail, source), FIELD(htable_detail, flags), FIELD(htable_detail, unused),
+	FIELD(htable_detail, spare),
 	WHOLE(htable_ring), FIELD(htable_ring, entry),
 	WHOLE(htable_counters), FIELD(htable_counters, value),
 	WHOLE(htable_outcome), FIELD(htable_outcome, count), FIELD(htable_outcome, last_ok_ns),
@@ -86,7 +90,7 @@ static void
 test_prose(void **state)
 {
 	(void)state;
-	assert_int_equal(HTABLE_VERSION, 1);
+	assert_int_equal(HTABLE_VERSION, 2);
 	assert_int_equal(HTABLE_HISTORY, 32);
 	assert_int_equal(HTABLE_TRIES, 16);
 	assert_int_equal(sizeof(struct seqslot) + sizeof(struct htable_detail_slot) + sizeof(struct htable_ring) + 8, 840);

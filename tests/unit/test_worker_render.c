@@ -101,13 +101,12 @@ health(struct world *w, const struct render_scope *scope, bool admin, int want)
 	return strbuf_str(&w->out);
 }
 
-#define UP_STATE \
-	",\"state\":\"healthy\",\"reason\":\"ok\",\"latency_ms\":12.345,\"checked_at\":\"2026-11-21T23:59:50.000000Z\"," \
-	"\"since\":\"2026-11-21T23:50:00.000000Z\",\"next_check_at\":\"2026-11-22T00:04:50.000000Z\"}"
+#define CHECKED "\"latency_ms\":12.345,\"checked_at\":\"2026-11-21T23:59:50.000000Z\",\"since\":" \
+	"\"2026-11-21T23:50:00.000000Z\",\"next_check_at\":\"2026-11-22T00:04:50.000000Z\",\"probe_tokens\":0," \
+	"\"probe_tokens_today\":0}"
+#define UP_STATE ",\"state\":\"healthy\",\"reason\":\"ok\",\"source\":\"probe\",\"phase\":\"head\"," CHECKED
 #define DOWN_STATE(reason, phase) \
-	",\"state\":\"unhealthy\",\"reason\":\"" reason "\",\"phase\":\"" phase "\",\"latency_ms\":12.345," \
-	"\"checked_at\":\"2026-11-21T23:59:50.000000Z\",\"since\":\"2026-11-21T23:50:00.000000Z\"," \
-	"\"next_check_at\":\"2026-11-22T00:04:50.000000Z\"}"
+	",\"state\":\"unhealthy\",\"reason\":\"" reason "\",\"source\":\"probe\",\"phase\":\"" phase "\"," CHECKED
 
 static const char two[] =
 	"model_list:\n"
@@ -301,7 +300,7 @@ test_on_demand(void **state)
 	                            "\"state\":\"unknown\",\"reason\":\"bad_probe\""));
 	assert_non_null(strstr(got, "\"error\":\"No probe result yet\",\"model_id\":\"three\",\"exception_status\":500,"
 	                            "\"state\":\"unknown\",\"reason\":\"never_checked\"}"));
-	probed(&w, 1, HEALTH_UNKNOWN, REASON_SLOW, 200, NULL); /* on its way up */
+	probed(&w, 1, HEALTH_UNKNOWN, REASON_OK, 200, NULL); /* on its way up */
 	assert_non_null(strstr(health(&w, &everything, false, 200), "\"healthy_count\":2,\"unhealthy_count\":1}"));
 	world_release(&w);
 
@@ -311,6 +310,33 @@ test_on_demand(void **state)
 	assert_non_null(strstr(health(&w, &everything, false, 200), "\"healthy_count\":0,\"unhealthy_count\":2}"));
 	world_release(&w);
 	strbuf_release(&yaml);
+}
+
+/* What probes cost, and what is known without one. */
+static void
+test_cost(void **state)
+{
+	struct htable_detail d = {.tokens_today = 40, .day = 20779, .source = SOURCE_TRAFFIC, .skipped = 3, .withheld = 1,
+	                          .flags = HTABLE_ESTIMATED | HTABLE_LIMITED, .error = "vetoed by real traffic: no"};
+	struct htable_view v = {.checked_ns = 3590 * SEC, .state = HEALTH_UP, .reason = REASON_BAD_PROBE, .cost_tokens = 8};
+	struct world w;
+	const char *got;
+
+	(void)state;
+	world_init(&w, two);
+	v.id_hash = w.conf->deployment[0].id_hash;
+	htable_publish(w.table, 0, &v);
+	htable_publish_detail(w.table, 0, &d);
+	got = health(&w, &everything, false, 200);
+	assert_non_null(strstr(got, "\"state\":\"healthy\",\"reason\":\"bad_probe\",\"source\":\"traffic\",\"probe_error\":"
+	                            "\"vetoed by real traffic: no\""));
+	assert_non_null(strstr(got, "\"probe_tokens\":8,\"probe_tokens_today\":40,\"probe_tokens_estimated\":true,"
+	                            "\"probe_limit_reached\":true,\"probes_skipped\":3,\"probes_withheld\":1}"));
+	d.day--; /* yesterday's account */
+	htable_publish_detail(w.table, 0, &d);
+	got = health(&w, &everything, false, 200);
+	assert_non_null(strstr(got, "\"probe_tokens_today\":0,\"probe_tokens_estimated\":true,\"probes_skipped\":3"));
+	world_release(&w);
 }
 
 static const char *
@@ -484,6 +510,7 @@ main(void)
 		cmocka_unit_test(test_scope),
 		cmocka_unit_test(test_background),
 		cmocka_unit_test(test_on_demand),
+		cmocka_unit_test(test_cost),
 		cmocka_unit_test(test_readiness),
 		cmocka_unit_test(test_readiness_database),
 		cmocka_unit_test(test_backlog),
