@@ -21,21 +21,25 @@
 #include "hale/err.h"
 #include "hale/heritage.h"
 #include "hale/htable_writer.h"
+#include "hale/identity.h"
 #include "hale/ipc.h"
 #include "hale/log.h"
 #include "hale/proc.h"
 #include "hale/strbuf.h"
 #include "hale/upstream.h"
+#include "prober_budget.h"
 #include "prober_check.h"
 #include "prober_cycle.h"
 #include "prober_hosts.h"
 #include "prober_publish.h"
 #include "prober_round.h"
 #include "prober_sched.h"
+#include "prober_verdict.h"
 
 #define PROBER_SHARDS 64          /* curl multis; see docs: one multi with thousands of hosts is slow */
 #define PROBER_HEARTBEAT_S 1
 #define PROBER_DEFER_NS NS_PER_SEC /* after our own connection bound stood in the way */
+#define PROBER_DOUBT_NS (NS_PER_SEC / 10)
 #define PROBER_FD_RESERVE 64       /* descriptors that are not probe connections */
 
 struct prober {
@@ -49,9 +53,14 @@ struct prober {
 	struct prober_sched *sched;
 	struct prober_rounds *rounds;
 	struct prober_cycle cycle;
-	struct prober_check **check; /* by deployment: the probe in flight */
+	struct identity id;
+	struct prober_hosts hosts;
+	struct prober_verdicts *verdicts;
+	struct prober_budget *budget;
+	struct prober_check **check; /* by leader: the probe in flight */
 	uint64_t *since_ns;          /* by deployment: when that probe was due */
 	uint64_t *next_ns;           /* by deployment: when the next one is due, 0: not scheduled */
+	uint64_t *due_ns;            /* by leader: the earliest next_ns of those that its probe serves */
 	bool *enabled;               /* by deployment: probed in the background */
 	struct prober_thresholds thresholds;
 	uint32_t running_max;
@@ -90,7 +99,7 @@ prober_log_cycle(const struct prober *p, uint64_t duration_ns)
 static void
 prober_count(struct prober *p, uint32_t i, uint64_t now_ns)
 {
-	uint64_t took_ns = now_ns - p->since_ns[i], duration_ns;
+	uint64_t took_ns = now_ns - p->since_ns[p->id.leader[i]], duration_ns;
 
 	if (!prober_cycle_add(&p->cycle, p->enabled, p->conf->ndeployment, i, took_ns, &duration_ns))
 		return;
@@ -98,31 +107,86 @@ prober_count(struct prober *p, uint32_t i, uint64_t now_ns)
 	prober_log_cycle(p, duration_ns);
 }
 
-/* The probe of deployment i ended, or could not begin. */
+/* Does anybody who is served by leader i wait for a round? */
+static bool
+prober_is_asked(const struct prober *p, uint32_t i)
+{
+	uint32_t j = i;
+
+	do
+		if (prober_round_wants(p->rounds, j))
+			return true;
+	while ((j = p->id.same[j]) != i);
+	return false;
+}
+
+static bool
+prober_wants_cb(void *arg, uint32_t i)
+{
+	const struct prober *p = arg;
+	const struct conf *c = p->conf;
+
+	return p->enabled[i] || prober_round_wants(p->rounds, i) ||
+	       (!c->general.background_health_checks && !c->deployment[i].probe.disabled);
+}
+
+static void
+prober_published_cb(void *arg, uint32_t i, const struct htable_view *v)
+{
+	struct prober *p = arg;
+	uint32_t leader = p->id.leader[i];
+
+	p->next_ns[i] = v->next_ns;
+	if (v->next_ns && (p->due_ns[leader] == 0 || v->next_ns < p->due_ns[leader]))
+		p->due_ns[leader] = v->next_ns;
+	prober_count(p, i, clock_mono_ns());
+}
+
+/* A probe that was planned for later happens now. Those who have none planned are not in our hands. */
+static void
+prober_doubt_cb(void *arg, uint32_t i)
+{
+	struct prober *p = arg;
+	uint64_t soon_ns = clock_mono_ns() + PROBER_DOUBT_NS;
+
+	if (!p->enabled[i] || p->draining || p->next_ns[i] <= soon_ns)
+		return;
+	p->next_ns[i] = soon_ns;
+	prober_sched_at(p->sched, i, soon_ns);
+}
+
+static const struct prober_verdict_ops prober_verdicts_ops = {
+	.wants = prober_wants_cb,
+	.published = prober_published_cb,
+	.doubt = prober_doubt_cb,
+};
+
+/* The probe of leader i ended, or could not begin, or was not needed. */
 static void
 prober_result(struct prober *p, uint32_t i, const struct prober_report *r)
 {
-	const struct deployment *d = &p->conf->deployment[i];
-	struct prober_thresholds t = p->thresholds;
 	uint64_t now_ns = clock_mono_ns();
-	struct htable_view v;
+	struct prober_report counted;
+	uint32_t j = i;
 
 	p->check[i] = NULL;
 	prober_sched_done(p->sched, i);
+	prober_budget_end(p->budget, i);
 	if (r->deferred) {
 		log_limited(log_warn, "probe put off, hale_settings.probe_connections_max is in use connections=%u",
 		            upstream_running(p->upstream));
 		prober_sched_at(p->sched, i, now_ns + PROBER_DEFER_NS);
 		return;
 	}
-	if (!p->enabled[i])
-		t.interval_ns = 0;
-	prober_publish_report(p->table, d, r, &t, now_ns, arc4random(), &v);
-	p->next_ns[i] = v.next_ns;
-	if (v.next_ns && !p->draining)
-		prober_sched_at(p->sched, i, v.next_ns);
-	prober_count(p, i, now_ns);
-	prober_round_result(p->rounds, i);
+	counted = *r;
+	counted.limited = prober_budget_is_reached(p->budget, i, r->result.cost_tokens);
+	p->due_ns[i] = 0;
+	prober_verdict_apply(p->verdicts, i, &counted, now_ns);
+	if (p->due_ns[i] && !p->draining)
+		prober_sched_at(p->sched, i, p->due_ns[i]);
+	do /* when all that follows from the verdict is in the table as well */
+		prober_round_result(p->rounds, j);
+	while ((j = p->id.same[j]) != i);
 }
 
 static void prober_pump(struct prober *p);
@@ -138,6 +202,44 @@ prober_check_cb(void *arg, const struct deployment *d, const struct prober_repor
 
 /* --- what starts probes --- */
 
+/* A real request has just shown what the probe would: its success stands in for it. */
+static bool
+prober_skip(struct prober *p, uint32_t i, const struct htable_view *v, uint64_t now_ns)
+{
+	uint64_t window_ns = p->conf->general.health_check_skip_if_traffic_s * NS_PER_SEC;
+	struct policy_traffic traffic;
+	struct prober_report r = {
+		.source = SOURCE_TRAFFIC,
+		.result = {.reason = REASON_OK, .ok = true, .phase = UPSTREAM_DONE, .adapt = v->adapt, .http_status = 200,
+		           .latency_us = v->latency_us},
+	};
+
+	if (window_ns == 0)
+		return false;
+	prober_verdict_traffic(p->verdicts, i, &traffic);
+	if (!prober_policy_skips(&traffic, window_ns, now_ns))
+		return false;
+	prober_result(p, i, &r);
+	return true;
+}
+
+/* A daily limit does not let leader i be probed in the background now. */
+static bool
+prober_hold_back(struct prober *p, uint32_t i, uint64_t now_ns)
+{
+	uint64_t next_ns = now_ns + PROBER_DEFER_NS;
+	enum policy_budget budget = prober_budget_ask(p->budget, i);
+
+	if (budget == POLICY_GO)
+		return false;
+	prober_sched_done(p->sched, i);
+	if (budget == POLICY_SPENT)
+		next_ns = prober_budget_withhold(p->budget, i, now_ns);
+	p->next_ns[i] = next_ns;
+	prober_sched_at(p->sched, i, next_ns);
+	return true;
+}
+
 static void
 prober_start(struct prober *p, uint32_t i, uint64_t now_ns)
 {
@@ -146,6 +248,10 @@ prober_start(struct prober *p, uint32_t i, uint64_t now_ns)
 
 	htable_read(p->table, i, &v);
 	p->since_ns[i] = p->next_ns[i] && p->next_ns[i] < now_ns ? p->next_ns[i] : now_ns;
+	if (!prober_is_asked(p, i) && (prober_skip(p, i, &v, now_ns) || prober_hold_back(p, i, now_ns)))
+		return;
+	prober_budget_begin(p->budget, i);
+	prober_verdict_begin(p->verdicts, i, now_ns);
 	p->check[i] = prober_check_start(&p->env, &p->conf->deployment[i], v.adapt, prober_check_cb, p, &r);
 	if (!p->check[i])
 		prober_result(p, i, &r);
@@ -194,7 +300,7 @@ prober_ask_cb(void *arg, uint32_t i)
 {
 	struct prober *p = arg;
 
-	prober_sched_now(p->sched, i);
+	prober_sched_now(p->sched, p->id.leader[i]);
 	prober_arm(p, true);
 }
 
@@ -219,10 +325,11 @@ prober_drain(struct prober *p)
 	log_debug("draining rounds=%u probes=%u", prober_round_open(p->rounds), prober_sched_running(p->sched));
 	prober_sched_stop(p->sched);
 	for (uint32_t i = 0; i < p->conf->ndeployment; i++)
-		if (p->check[i] && !prober_round_wants(p->rounds, i)) {
+		if (p->check[i] && !prober_is_asked(p, i)) {
 			prober_check_cancel(p->check[i]);
 			p->check[i] = NULL;
 			prober_sched_done(p->sched, i);
+			prober_budget_end(p->budget, i);
 		}
 	prober_arm(p, true);
 }
@@ -246,26 +353,16 @@ static void
 prober_heartbeat_cb(evutil_socket_t fd, short what, void *arg)
 {
 	struct prober *p = arg;
+	uint64_t now_ns = clock_mono_ns();
 
 	(void)fd;
 	(void)what;
-	htable_heartbeat(p->table, clock_mono_ns(), p->cycle.number);
+	htable_heartbeat(p->table, now_ns, p->cycle.number);
+	prober_verdict_review(p->verdicts, now_ns);
+	prober_arm(p, false); /* that may have made a probe due */
 }
 
 /* --- birth --- */
-
-static bool
-prober_group_is_enabled(const struct conf *c, const struct deployment *d)
-{
-	const char *const *g = c->general.background_groups;
-
-	if (!g)
-		return true;
-	for (; *g; g++)
-		if (strcmp(*g, d->model_name) == 0)
-			return true;
-	return false;
-}
 
 static void
 prober_init_enabled(struct prober *p)
@@ -275,9 +372,7 @@ prober_init_enabled(struct prober *p)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < c->ndeployment && c->general.background_health_checks; i++) {
-		const struct deployment *d = &c->deployment[i];
-
-		p->enabled[i] = !d->probe.disabled && prober_group_is_enabled(c, d);
+		p->enabled[i] = conf_is_background(c, &c->deployment[i]);
 		n += p->enabled[i];
 	}
 	prober_cycle_init(&p->cycle, p->enabled, c->ndeployment);
@@ -315,12 +410,14 @@ prober_init_schedule(struct prober *p)
 	struct htable_view v;
 	uint32_t first = 0;
 
+	prober_verdict_inherit(p->verdicts);
 	for (uint32_t i = 0; i < p->conf->ndeployment; i++) {
 		htable_read(p->table, i, &v);
 		v.id_hash = p->conf->deployment[i].id_hash;
 		if (p->enabled[i]) {
 			p->next_ns[i] = prober_adopt_due(p, &v, now_ns, &first);
-			prober_sched_at(p->sched, i, p->next_ns[i]);
+			if (p->id.leader[i] == i)
+				prober_sched_at(p->sched, i, p->next_ns[i]);
 			if (v.checked_ns) /* known from before: the first cycle only waits for the others */
 				prober_cycle_add(&p->cycle, p->enabled, p->conf->ndeployment, i, 0, &duration_ns);
 		}
@@ -360,11 +457,11 @@ prober_init_tables(struct prober *p)
 {
 	const struct conf_general *g = &p->conf->general;
 	uint32_t n = p->conf->ndeployment, host_max = p->conf->limits.upstream_host_connections_max;
-	struct prober_hosts hosts;
 
 	p->check = xcalloc(n + 1, sizeof(*p->check));
 	p->since_ns = xcalloc(n + 1, sizeof(*p->since_ns));
 	p->next_ns = xcalloc(n + 1, sizeof(*p->next_ns));
+	p->due_ns = xcalloc(n + 1, sizeof(*p->due_ns));
 	p->enabled = xcalloc(n + 1, sizeof(*p->enabled));
 	p->thresholds = (struct prober_thresholds){
 		.rise = g->health_check_rise,
@@ -374,9 +471,19 @@ prober_init_tables(struct prober *p)
 		.down_ns = g->health_check_down_interval_s * NS_PER_SEC,
 	};
 	p->running_max = prober_init_limits(p->conf);
-	prober_hosts_init(&hosts, p->conf, host_max && host_max < p->running_max ? host_max : p->running_max);
-	p->sched = prober_sched_new(n, hosts.host, hosts.nhost, hosts.max, p->running_max);
-	prober_hosts_release(&hosts);
+	prober_hosts_init(&p->hosts, p->conf, host_max && host_max < p->running_max ? host_max : p->running_max);
+	p->sched = prober_sched_new(n, p->hosts.host, p->hosts.nhost, p->hosts.max, p->running_max);
+	identity_init(&p->id, p->conf);
+	p->budget = prober_budget_new(p->conf, p->table, &p->id);
+	p->verdicts = prober_verdict_new(&(struct prober_verdict_env){
+		.table = p->table,
+		.conf = p->conf,
+		.id = &p->id,
+		.host = p->hosts.next,
+		.background = &p->thresholds,
+		.ops = &prober_verdicts_ops,
+		.arg = p,
+	}, clock_mono_ns());
 }
 
 static void
@@ -421,6 +528,11 @@ prober_release(struct prober *p)
 	xfreep(&p->check);
 	xfreep(&p->since_ns);
 	xfreep(&p->next_ns);
+	xfreep(&p->due_ns);
+	prober_verdict_freep(&p->verdicts);
+	prober_budget_freep(&p->budget);
+	identity_release(&p->id);
+	prober_hosts_release(&p->hosts);
 	xfreep(&p->enabled);
 }
 

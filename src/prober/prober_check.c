@@ -18,6 +18,7 @@
 #include "hale/arena.h"
 #include "hale/clock.h"
 #include "hale/conf.h"
+#include "hale/cost.h"
 #include "hale/deployment.h"
 #include "hale/log.h"
 #include "hale/probe.h"
@@ -136,6 +137,18 @@ prober_check_error(const struct prober_check *c, const struct classify_result *k
 	strbuf_release(&clean);
 }
 
+/* Tokens that the answer was billed for. A success that names none, and a timeout behind a request that was sent, are
+ * estimated: a daily limit that only trusts what is reported would not hold. */
+static uint32_t
+prober_check_cost(const struct prober_check *c, const struct classify_result *k, const struct upstream_result *u,
+                  bool *estimated)
+{
+	uint32_t n = k->ok ? prober_message_tokens(strbuf_str(&c->body), c->body.len) : 0;
+
+	*estimated = n == 0 && (k->ok || (k->reason == REASON_TIMEOUT && u->phase >= UPSTREAM_HEAD));
+	return *estimated ? cost_estimate(&c->request) : n;
+}
+
 static void
 prober_check_report(const struct prober_check *c, const struct classify_result *k, const struct upstream_result *u,
                     struct prober_report *out)
@@ -155,10 +168,10 @@ prober_check_report(const struct prober_check *c, const struct classify_result *
 			.adapt = (uint8_t)(judged ? c->adapt : c->adapt_first),
 			.http_status = (uint16_t)k->status,
 			.latency_us = u->total_us,
-			.cost_tokens = k->ok ? prober_message_tokens(strbuf_str(&c->body), c->body.len) : 0,
 			.until_ns = k->until_ns,
 		},
 	};
+	out->result.cost_tokens = prober_check_cost(c, k, u, &out->estimated);
 	prober_check_text(out->ratelimit_requests, sizeof(out->ratelimit_requests), c->header[CHECK_LEFT_REQUESTS]);
 	prober_check_text(out->ratelimit_tokens, sizeof(out->ratelimit_tokens), c->header[CHECK_LEFT_TOKENS]);
 	prober_check_text(out->ms_region, sizeof(out->ms_region), c->header[CHECK_REGION]);

@@ -19,6 +19,11 @@ struct prober_check_env {
 struct prober_report {
 	struct prober_result result;
 	bool deferred;           /* our own connection bound stood in the way: nothing was learned, try later */
+	bool vetoed;             /* real traffic shows that this verdict is wrong */
+	bool estimated;          /* the provider reports no usage, result.cost_tokens is an estimate */
+	bool limited;            /* a daily token limit is reached with this probe */
+	enum health_source source;
+	uint32_t day;            /* UTC day that the cost belongs to */
 	unsigned requests;       /* sent to the upstream: more than one when the form had to be adapted */
 	char error[HTABLE_ERROR_BYTES]; /* "" when ok; secrets are masked */
 	char ratelimit_requests[HTABLE_HEADER_BYTES], ratelimit_tokens[HTABLE_HEADER_BYTES];

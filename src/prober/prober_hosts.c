@@ -47,19 +47,25 @@ prober_hosts_order(const void *a, const void *b)
 void
 prober_hosts_init(struct prober_hosts *h, const struct conf *c, uint32_t host_max)
 {
-	uint32_t n = c->ndeployment;
+	uint32_t n = c->ndeployment, first = 0;
 	struct host_entry *e = xcalloc(n ? n : 1, sizeof(*e));
 
 	*h = (struct prober_hosts){
 		.host = xcalloc(n ? n : 1, sizeof(*h->host)),
 		.max = xcalloc(n ? n : 1, sizeof(*h->max)),
+		.next = xcalloc(n ? n : 1, sizeof(*h->next)),
 	};
 	for (uint32_t i = 0; i < n; i++)
 		e[i] = prober_hosts_entry(&c->deployment[i]);
 	qsort(e, n, sizeof(*e), prober_hosts_order);
 	for (uint32_t i = 0; i < n; i++) {
-		if (i == 0 || prober_hosts_compare(&e[i], &e[i - 1]) != 0)
+		if (i == 0 || prober_hosts_compare(&e[i], &e[i - 1]) != 0) {
+			first = e[i].deployment;
 			h->max[h->nhost++] = host_max ? host_max : 1;
+		} else {
+			h->next[e[i - 1].deployment] = e[i].deployment;
+		}
+		h->next[e[i].deployment] = first;
 		h->host[e[i].deployment] = h->nhost - 1;
 		if (e[i].local)
 			h->max[h->nhost - 1] = 1;
@@ -72,4 +78,5 @@ prober_hosts_release(struct prober_hosts *h)
 {
 	xfreep(&h->host);
 	xfreep(&h->max);
+	xfreep(&h->next);
 }

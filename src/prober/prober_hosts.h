@@ -9,6 +9,7 @@ struct conf;
 struct prober_hosts {
 	uint32_t *host; /* by deployment: number of its host */
 	uint32_t *max;  /* by host: probes at once */
+	uint32_t *next; /* by deployment: another one of its host; a ring, alone: itself */
 	uint32_t nhost;
 };
 

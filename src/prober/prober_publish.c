@@ -58,6 +58,14 @@ prober_publish_detail(struct htable *t, uint32_t i, const struct prober_report *
 	d.probes += r->requests;
 	d.failures += !r->result.ok;
 	d.cost_tokens_total += r->result.cost_tokens;
+	d.skipped += r->source == SOURCE_TRAFFIC;
+	if (d.day != r->day)
+		d.tokens_today = 0;
+	d.day = r->day;
+	d.tokens_today += r->result.cost_tokens;
+	d.source = (uint8_t)r->source;
+	d.flags = (uint8_t)((r->vetoed ? HTABLE_VETOED : 0) | (r->estimated ? HTABLE_ESTIMATED : 0) |
+	                    (r->limited ? HTABLE_LIMITED : 0));
 	htable_publish_detail(t, i, &d);
 }
 
@@ -76,6 +84,94 @@ prober_publish_report(struct htable *t, const struct deployment *d, const struct
 	htable_publish(t, d->index, out);
 	htable_append_history(t, d->index, now_ns, out->latency_us, (enum health_state)out->state, r->result.reason);
 	prober_publish_log(d, &old, out, r);
+}
+
+void
+prober_publish_shared(struct htable *t, const struct deployment *d, const struct deployment *from,
+                      const struct prober_report *r, uint64_t now_ns)
+{
+	struct prober_report told = *r;
+	struct htable_view old, new;
+	struct htable_detail detail;
+
+	snprintf(told.error, sizeof(told.error), "shared from %.100s: %.200s", from->model_name, r->error);
+	htable_read(t, d->index, &old);
+	new = old;
+	new.checked_ns = new.changed_ns = now_ns;
+	new.state = HEALTH_DOWN;
+	new.reason = (uint8_t)r->result.reason;
+	new.phase = r->result.phase;
+	new.http_status = r->result.http_status;
+	new.rise = 0;
+	new.fall = 1;
+	htable_read_detail(t, d->index, &detail);
+	memcpy(detail.error, told.error, sizeof(detail.error));
+	detail.source = SOURCE_CREDENTIAL;
+	detail.flags &= (uint8_t)~HTABLE_VETOED;
+	htable_publish_detail(t, d->index, &detail);
+	htable_publish(t, d->index, &new);
+	htable_append_history(t, d->index, now_ns, 0, HEALTH_DOWN, r->result.reason);
+	prober_publish_log(d, &old, &new, &told);
+}
+
+void
+prober_publish_unshared(struct htable *t, const struct deployment *d, uint64_t now_ns)
+{
+	struct prober_report works = {.result = {.reason = REASON_OK}};
+	struct htable_view old, new;
+	struct htable_detail detail;
+
+	htable_read(t, d->index, &old);
+	new = old;
+	new.changed_ns = now_ns;
+	new.state = HEALTH_UNKNOWN;
+	new.reason = REASON_OK;
+	new.rise = new.fall = 0;
+	htable_read_detail(t, d->index, &detail);
+	detail.error[0] = '\0';
+	htable_publish_detail(t, d->index, &detail);
+	htable_publish(t, d->index, &new);
+	prober_publish_log(d, &old, &new, &works);
+}
+
+void
+prober_publish_vetoed(struct htable *t, const struct deployment *d, const struct prober_report *r, uint64_t now_ns)
+{
+	struct htable_view old, new;
+	struct htable_detail detail;
+
+	htable_read(t, d->index, &old);
+	new = old;
+	new.checked_ns = new.changed_ns = now_ns;
+	new.until_ns = 0;
+	new.state = HEALTH_UP;
+	new.reason = (uint8_t)r->result.reason;
+	new.fall = 0;
+	htable_read_detail(t, d->index, &detail);
+	memcpy(detail.error, r->error, sizeof(detail.error));
+	detail.flags |= HTABLE_VETOED;
+	htable_publish_detail(t, d->index, &detail);
+	htable_publish(t, d->index, &new);
+	htable_append_history(t, d->index, now_ns, new.latency_us, HEALTH_UP, r->result.reason);
+	prober_publish_log(d, &old, &new, r);
+}
+
+void
+prober_publish_withheld(struct htable *t, uint32_t i, uint32_t day, uint64_t next_ns)
+{
+	struct htable_view v;
+	struct htable_detail d;
+
+	htable_read_detail(t, i, &d);
+	if (d.day != day)
+		d.tokens_today = 0;
+	d.day = day;
+	d.flags |= HTABLE_LIMITED;
+	d.withheld++;
+	htable_publish_detail(t, i, &d);
+	htable_read(t, i, &v);
+	v.next_ns = next_ns;
+	htable_publish(t, i, &v);
 }
 
 void

@@ -10,7 +10,8 @@
  *
  * A neutral result (our own payload was refused, or a transient error that the configuration ignores) is
  * shown but is no evidence against the deployment: it never takes one out. It does end a DOWN: the
- * upstream has answered, and nothing that it said keeps the older verdict alive.
+ * upstream has answered, and nothing that it said keeps the older verdict alive. A neutral result that real
+ * traffic contradicts (`proven`) is stronger: the deployment is UP.
  */
 #include "hale/hale.h"
 
@@ -76,7 +77,10 @@ prober_state_next(const struct htable_view *old, const struct prober_result *r, 
 		.latency_us = r->latency_us,
 		.cost_tokens = r->cost_tokens,
 	};
-	if (r->neutral) {
+	if (r->neutral && r->proven) {
+		new->state = HEALTH_UP;
+		new->fall = 0;
+	} else if (r->neutral) {
 		if (old->state == HEALTH_DOWN) {
 			new->state = HEALTH_UNKNOWN;
 			new->rise = new->fall = 0;

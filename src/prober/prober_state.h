@@ -8,6 +8,7 @@ struct prober_result {
 	enum health_reason reason;
 	/* neutral: shown, but no evidence against the deployment (bad_probe, no_probe, ignored transients) */
 	bool ok, neutral;
+	bool proven; /* with neutral: real traffic shows that it works, whatever the probe said */
 	uint8_t phase, adapt;
 	uint16_t http_status;
 	uint32_t latency_us, cost_tokens;
