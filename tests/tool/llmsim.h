@@ -37,7 +37,7 @@ struct llmsim_span {
 #define LLMSIM_PATHS_MAX 16 /* per key; the rest is counted as "(other)" */
 #define LLMSIM_MODEL_MAX 256
 
-enum llmsim_api { LLMSIM_OPENAI, LLMSIM_AZURE, LLMSIM_ANTHROPIC };
+enum llmsim_api { LLMSIM_OPENAI, LLMSIM_AZURE, LLMSIM_ANTHROPIC, LLMSIM_GEMINI };
 enum llmsim_op {
 	LLMSIM_CHAT,
 	LLMSIM_COMPLETION,
@@ -60,7 +60,8 @@ struct llmsim_request {
 	enum llmsim_op op;
 	const struct llmsim_service *service;
 	struct llmsim_span rest;       /* of the path behind the service's own, "/file-1/content" */
-	struct llmsim_span deployment; /* Azure: from the path */
+	struct llmsim_span deployment; /* Azure, Gemini: from the path */
+	struct llmsim_span unknown;    /* Gemini: a name at the top level that it has not */
 	/* top-level members of the body (llmsim_scan) */
 	struct llmsim_span model, messages, input, prompt, encoding_format;
 	bool valid; /* the body is one JSON object */
@@ -177,6 +178,20 @@ void llmsim_reply_head(const struct llmsim_reply *rep, const struct llmsim_fault
 void llmsim_reply_error(const struct llmsim_reply *rep, int status, const char *message, const char *param,
                         const char *code, struct strbuf *out);
 void llmsim_reply_usage(const struct llmsim_reply *rep, struct strbuf *out);
+/* The vector of one input, as numbers or base64. */
+void llmsim_reply_vector(const struct llmsim_reply *rep, unsigned index, struct strbuf *out);
+
+/* llmsim_gemini.c: the same steps in Gemini's form. */
+/* false: not a path of Gemini. */
+bool llmsim_gemini_route(struct llmsim_request *r);
+/* Takes a member of the body; false: the request is another API's. */
+bool llmsim_gemini_member(struct llmsim_request *r, struct llmsim_span name, struct llmsim_span v);
+/* NULL: fine; else the message. */
+const char *llmsim_gemini_check(const struct llmsim_request *r);
+void llmsim_gemini_error(int status, const char *message, struct strbuf *out);
+void llmsim_gemini_whole(const struct llmsim_reply *rep, struct strbuf *out);
+unsigned llmsim_gemini_events(const struct llmsim_reply *rep, bool terminator);
+void llmsim_gemini_event(const struct llmsim_reply *rep, unsigned n, struct strbuf *out);
 
 /* llmsim_service.c: operations beyond chat, one row each. A row that wants several paths is several rows. */
 enum llmsim_form { LLMSIM_JSON, LLMSIM_MULTIPART, LLMSIM_ANY };

@@ -167,6 +167,8 @@ llmsim_http_field(struct llmsim_request *r, struct llmsim_span name, struct llms
 			r->key = (struct llmsim_span){value.p + 7, value.len - 7};
 		break;
 	case 14:
+		if (llmsim_http_name_is(name, "x-goog-api-key"))
+			r->key = value;
 		if (!llmsim_http_name_is(name, "content-length"))
 			break;
 		if (!llmsim_http_number(value, &n) || (r->content_length >= 0 && r->content_length != n))

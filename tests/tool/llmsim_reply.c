@@ -1,4 +1,4 @@
-/* What the upstream says: bodies, headers and errors in the words of OpenAI, Azure and Anthropic. */
+/* What the upstream says: bodies, headers and errors in the words of OpenAI, Azure and Anthropic; Gemini has a file of its own. */
 #include "hale/hale.h"
 
 #include "llmsim.h"
@@ -44,6 +44,10 @@ llmsim_reply_error(const struct llmsim_reply *rep, int status, const char *messa
 			best = i;
 	if (!message)
 		message = llmsim_error[best].message;
+	if (rep->api == LLMSIM_GEMINI) {
+		llmsim_gemini_error(status, message, out);
+		return;
+	}
 	if (rep->api == LLMSIM_ANTHROPIC) {
 		llmsim_text(out, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":",
 		            llmsim_error[best].anthropic_type);
@@ -132,7 +136,7 @@ llmsim_reply_completion(const struct llmsim_reply *rep, struct strbuf *out)
 }
 
 /* The vectors are fixed by the index of the input, so that a test can tell them apart. */
-static void
+void
 llmsim_reply_vector(const struct llmsim_reply *rep, unsigned index, struct strbuf *out)
 {
 	float v[LLMSIM_DIMENSIONS_MAX];
@@ -236,6 +240,8 @@ llmsim_reply_check(const struct llmsim_request *r, const char **param)
 		return "We could not parse the JSON body of your request. (HINT: This likely means you "
 		       "aren't using your HTTP library correctly. The API expects a JSON payload, but what "
 		       "was sent was not valid JSON.)";
+	if (r->api == LLMSIM_GEMINI)
+		return llmsim_gemini_check(r);
 	if (r->api == LLMSIM_ANTHROPIC) {
 		if (!r->version.p)
 			return "anthropic-version: header is required";
@@ -364,6 +370,8 @@ llmsim_reply_make(struct llmsim *s, const struct llmsim_request *r, const struct
 	} else if ((wrong = llmsim_reply_check(r, &param))) {
 		rep->status = 400;
 		llmsim_reply_error(rep, 400, wrong, param, param ? "missing_required_parameter" : NULL, body);
+	} else if (r->api == LLMSIM_GEMINI && !r->stream) {
+		llmsim_gemini_whole(rep, body);
 	} else if (r->op == LLMSIM_EMBEDDING) {
 		llmsim_reply_embedding(rep, body);
 	} else if (r->op == LLMSIM_COUNT_TOKENS) {
@@ -393,7 +401,7 @@ llmsim_reply_head(const struct llmsim_reply *rep, const struct llmsim_fault *f, 
 		            "anthropic-ratelimit-requests-remaining: 999\r\n"
 		            "anthropic-organization-id: org-llmsim\r\n",
 		            rep->serial);
-	else
+	else if (rep->api != LLMSIM_GEMINI)
 		llmsim_text(out,
 		            "%s: req_%i\r\nx-ratelimit-remaining-requests: 999\r\n"
 		            "x-ratelimit-remaining-tokens: 99999\r\n%s",

@@ -38,6 +38,8 @@ llmsim_route(struct llmsim_request *r)
 		r->op = LLMSIM_CONTROL;
 		return;
 	}
+	if (llmsim_gemini_route(r))
+		return;
 	if (llmsim_route_skip(&rest, "/openai/deployments/")) {
 		r->api = LLMSIM_AZURE;
 		slash = memchr(rest.p, '/', rest.len);

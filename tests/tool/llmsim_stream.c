@@ -19,7 +19,11 @@ llmsim_stream_before(const struct llmsim_reply *rep)
 unsigned
 llmsim_stream_events(const struct llmsim_reply *rep, bool terminator)
 {
-	unsigned after = rep->api == LLMSIM_ANTHROPIC ? 2 : 1 + rep->include_usage;
+	unsigned after;
+
+	if (rep->api == LLMSIM_GEMINI)
+		return llmsim_gemini_events(rep, terminator);
+	after = rep->api == LLMSIM_ANTHROPIC ? 2 : 1 + rep->include_usage;
 
 	if (rep->service)
 		return rep->service->events(rep) - !terminator;
@@ -30,7 +34,7 @@ void
 llmsim_stream_begin(struct llmsim_reply *rep)
 {
 	strbuf_clear(&rep->prefix);
-	if (rep->api == LLMSIM_ANTHROPIC)
+	if (rep->api == LLMSIM_ANTHROPIC || rep->api == LLMSIM_GEMINI)
 		return;
 	llmsim_text(
 	    &rep->prefix, "data: {\"id\":\"%s-%i\",\"object\":\"%s\",\"created\":%u,\"model\":\"%s\",",
@@ -117,6 +121,10 @@ llmsim_stream_event(const struct llmsim_reply *rep, unsigned n, struct strbuf *o
 	}
 	if (rep->api == LLMSIM_ANTHROPIC) {
 		llmsim_stream_anthropic(rep, n, out);
+		return;
+	}
+	if (rep->api == LLMSIM_GEMINI) {
+		llmsim_gemini_event(rep, n, out);
 		return;
 	}
 	if (rep->api == LLMSIM_AZURE) {

@@ -7,6 +7,7 @@ tests_tool_llmsim_SOURCES = \
 	tests/tool/llmsim_control.c \
 	tests/tool/llmsim_count.c \
 	tests/tool/llmsim_fault.c \
+	tests/tool/llmsim_gemini.c \
 	tests/tool/llmsim_http.c \
 	tests/tool/llmsim_judge.c \
 	tests/tool/llmsim_media.c \
