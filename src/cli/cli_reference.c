@@ -172,7 +172,11 @@ cli_reference_providers(struct strbuf *out)
 		cli_reference_variables(p->key_env, HALE_COUNT(p->key_env), out);
 		strbuf_puts(out, p->local ? " (a key is optional) |\n" : " |\n");
 	}
-	strbuf_putc(out, '\n');
+	strbuf_puts(out,
+	            "\n`gemini`: the key goes into the header `x-goog-api-key`, never into the address, which proxies log. "
+	            "`api_version`\n(`v1beta`) counts where `api_base` has no version. `reasoning_effort: none` turns thoughts "
+	            "off, which otherwise use up\n`max_tokens`; of Gemini 2.5 Pro and 3 it is the least that they allow. Usage "
+	            "of embeddings is 0: Gemini does not count them.\n\n");
 }
 
 void

@@ -46,7 +46,7 @@ static const char *const prober_classify_funds[] = {
 static const char *const prober_classify_auth[] = {
 	"api_key_invalid", "api key not valid", "api key expired", "invalid_api_key", "incorrect api key",
 	"invalid api key", "unrecognizedclientexception", "expiredtokenexception", "security token included in the request",
-	"invalid_authentication", "invalid authentication",
+	"invalid_authentication", "invalid authentication", "user location is not supported",
 };
 
 /* 400 and 404 that mean: there is no such model here. */

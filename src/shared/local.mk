@@ -74,6 +74,7 @@ noinst_HEADERS += \
 	include/hale/conf_schema.h \
 	include/hale/cost.h \
 	include/hale/deployment.h \
+	include/hale/embedding.h \
 	include/hale/err.h \
 	include/hale/hale.h \
 	include/hale/heritage.h \
@@ -97,6 +98,15 @@ noinst_HEADERS += \
 	include/hale/upstream.h \
 	src/shared/htable_layout.h
 src_libshared_a_SOURCES += \
+	src/shared/embedding.c \
+	src/shared/gemini.h \
+	src/shared/gemini_answer.c \
+	src/shared/gemini_embed.c \
+	src/shared/gemini_params.c \
+	src/shared/gemini_request.c \
+	src/shared/gemini_schema.c \
+	src/shared/gemini_stream.c \
+	src/shared/provider_gemini.c \
 	src/shared/xlate.c \
 	src/shared/xlate.h
 noinst_HEADERS += \

@@ -48,6 +48,14 @@ static const struct provider provider_table[] = {
 		.op = {ANTHROPIC(CHAT), ANTHROPIC(MESSAGES), ANTHROPIC(COUNT_TOKENS)},
 	},
 	{
+		.name = "gemini",
+		.default_base = "https://generativelanguage.googleapis.com",
+		.key_env = {"GEMINI_API_KEY", "GOOGLE_API_KEY"},
+		.base_env = {"GEMINI_API_BASE"},
+		.default_version = "v1beta",
+		.op = {[MODE_CHAT] = &provider_gemini_op[MODE_CHAT], [MODE_EMBEDDING] = &provider_gemini_op[MODE_EMBEDDING]},
+	},
+	{
 		.name = "groq",
 		.default_base = "https://api.groq.com/openai/v1",
 		.key_env = {"GROQ_API_KEY"},
@@ -241,7 +249,7 @@ provider_of_model(const char *model, const char *custom, const char **rest)
 const char *
 provider_list(void)
 {
-	return "openai, azure, anthropic, groq, together_ai, deepseek, openrouter, xai, fireworks_ai, perplexity, "
+	return "openai, azure, anthropic, gemini, groq, together_ai, deepseek, openrouter, xai, fireworks_ai, perplexity, "
 	       "mistral, jina_ai, voyage, hosted_vllm, vllm, ollama, ollama_chat, lm_studio, custom_openai, "
 	       "openai_like";
 }

@@ -221,3 +221,39 @@ provider_essential_tokens(const char *body, size_t len, const char **why)
 	*why = "the answer has no input_tokens";
 	return want.value.len && provider_essential_is_number(body[want.value.start]);
 }
+
+bool
+provider_essential_candidate(const char *body, size_t len, const char **why)
+{
+	struct json_want none = {.key = ""}, parts = {.key = "parts", .inner = &none, .ninner = 1};
+	struct json_want want[] = {{.key = "content", .inner = &parts, .ninner = 1}, {.key = "finishReason"}};
+	struct json_want outer[] = {{.key = "candidates", .inner = want, .ninner = HALE_COUNT(want)}, {.key = "promptFeedback"}};
+
+	if (!provider_essential_members(body, len, outer, HALE_COUNT(outer), why))
+		return false;
+	*why = "the answer has no candidates";
+	if (outer[0].first.len == 0) /* a blocked prompt is an answer of a model that works */
+		return provider_essential_kind(body, &outer[1]) == '{';
+	/* Thoughts alone can use up the token limit; then the answer says why it ended. */
+	if (parts.first.len || provider_essential_kind(body, &want[1]) == '"')
+		return true;
+	*why = "the first candidate has no content";
+	return false;
+}
+
+bool
+provider_essential_vector(const char *body, size_t len, const char **why)
+{
+	struct json_want none[2] = {{.key = ""}, {.key = ""}};
+	struct json_want values[] = {{.key = "values", .inner = &none[0], .ninner = 1},
+	                             {.key = "values", .inner = &none[1], .ninner = 1}};
+	struct json_want want[] = {{.key = "embeddings", .inner = &values[0], .ninner = 1},
+	                           {.key = "embedding", .inner = &values[1], .ninner = 1}};
+
+	if (!provider_essential_members(body, len, want, HALE_COUNT(want), why))
+		return false;
+	if (values[0].first.len || values[1].first.len)
+		return true;
+	*why = "the answer has no embedding";
+	return false;
+}

@@ -36,10 +36,13 @@ bool provider_essential_output(const char *body, size_t len, const char **why); 
 bool provider_essential_moderation(const char *body, size_t len, const char **why); /* results[0] with a verdict */
 bool provider_essential_content(const char *body, size_t len, const char **why);    /* Anthropic's content or stop_reason */
 bool provider_essential_tokens(const char *body, size_t len, const char **why);     /* Anthropic's input_tokens */
+bool provider_essential_candidate(const char *body, size_t len, const char **why);  /* Gemini's candidates[0] */
+bool provider_essential_vector(const char *body, size_t len, const char **why);     /* Gemini's embeddings[0].values */
 
 /* Cells by mode; an unused one has no endpoint function. */
 extern const struct provider_op provider_openai_op[MODE_COUNT];
 extern const struct provider_op provider_azure_op[MODE_COUNT];
 extern const struct provider_op provider_anthropic_op[MODE_COUNT];
+extern const struct provider_op provider_gemini_op[MODE_COUNT];
 
 #endif

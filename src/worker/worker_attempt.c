@@ -18,6 +18,7 @@
 #include "hale/clock.h"
 #include "hale/conf.h"
 #include "hale/deployment.h"
+#include "hale/embedding.h"
 #include "hale/err.h"
 #include "worker.h"
 #include "worker_http.h"
@@ -303,9 +304,13 @@ worker_attempt_refused(struct proxy *p)
 {
 	static const struct { int status; enum outcome_class class; } classes[] = {
 		{401, OUTCOME_UNAUTHORIZED}, {403, OUTCOME_UNAUTHORIZED}, {408, OUTCOME_TIMEOUT}, {429, OUTCOME_RATE_LIMITED}};
-	struct attempt_failure f = {.status = p->a.status, .relay = true};
+	const struct provider_xlate *x = p->a.op->xlate;
+	struct attempt_failure f = {.relay = true};
 	char text[32];
 
+	if (x && x->status)
+		p->a.status = x->status(p->a.status, strbuf_str(&p->a.hold), p->a.hold.len);
+	f.status = p->a.status;
 	snprintf(text, sizeof(text), "upstream answered %d", p->a.status);
 	f.text = text;
 	f.class = p->a.status >= 500 ? OUTCOME_SERVER : OUTCOME_CLIENT;
@@ -357,6 +362,18 @@ worker_attempt_stream_end(struct proxy *p)
 	worker_proxy_done(p, a->watch.content ? OUTCOME_OK : OUTCOME_BROKEN);
 }
 
+/* A whole answer of the provider as one in OpenAI's form, in a->out. */
+static int
+worker_attempt_xlate_whole(struct proxy *p)
+{
+	struct attempt *a = &p->a;
+	int err = a->op->xlate->response(p->model, strbuf_str(&a->hold), a->hold.len, &a->out);
+
+	if (err == 0 && p->mode == MODE_EMBEDDING && embedding_wants_base64(p->body, p->body_len))
+		err = embedding_to_base64(&a->out);
+	return err;
+}
+
 static void
 worker_attempt_whole_end(struct proxy *p)
 {
@@ -373,7 +390,7 @@ worker_attempt_whole_end(struct proxy *p)
 		return;
 	}
 	if (a->op->xlate && a->op->xlate->response) {
-		if (a->op->xlate->response(p->model, strbuf_str(&a->hold), a->hold.len, &a->out) != 0) {
+		if (worker_attempt_xlate_whole(p) != 0) {
 			worker_attempt_fail(p, OUTCOME_BROKEN, 502, why, "upstream_bad_answer");
 			return;
 		}

@@ -38,6 +38,7 @@ test_of_model(void **state)
 	check_model("text-embedding-3-small", NULL, "openai", "text-embedding-3-small");
 	check_model("claude-3-5-haiku-latest", NULL, "anthropic", "claude-3-5-haiku-latest");
 	check_model("azure/my-dep", NULL, "azure", "my-dep");
+	check_model("gemini/gemini-2.0-flash", NULL, "gemini", "gemini-2.0-flash");
 	check_model("openai/*", NULL, "openai", "*");
 	check_model("together_ai/meta-llama/Llama-3-70b", NULL, "together_ai", "meta-llama/Llama-3-70b");
 	check_model("openrouter/openai/gpt-4o", NULL, "openrouter", "openai/gpt-4o");
@@ -49,7 +50,7 @@ test_of_model(void **state)
 	check_model("gpt-4o", "no_such", NULL, NULL);
 	/* families without an implementation are unknown on purpose */
 	check_model("bedrock/anthropic.claude-v2", NULL, NULL, NULL);
-	check_model("gemini/gemini-2.0-flash", NULL, NULL, NULL);
+	check_model("gemini-2.0-flash", NULL, NULL, NULL);
 	check_model("cohere/command-r", NULL, NULL, NULL);
 	check_model("meta-llama/Llama-3", NULL, NULL, NULL);
 	check_model("", NULL, NULL, NULL);

@@ -61,17 +61,18 @@ class Target:
         self.url, self.sim, self.key = url, sim, key
 
 
-@pytest.fixture(params=["llmsim", "hale", "azure", "anthropic"])
+@pytest.fixture(params=["llmsim", "hale", "azure", "anthropic", "gemini"])
 def target(request, sim, hale):
-    """The same tests with nothing between, and with hale in front of the three kinds of upstream."""
+    """The same tests with nothing between, and with hale in front of the four kinds of upstream."""
     if request.param == "llmsim":
         return Target(sim.base, sim, "sk-client")
     provider = "openai" if request.param == "hale" else request.param
-    models = {"openai": "gpt-4o", "azure": "my-gpt", "anthropic": "claude-sim"}
+    models = {"openai": "gpt-4o", "azure": "my-gpt", "anthropic": "claude-sim", "gemini": "gemini-2.5-flash"}
+    embed = ("gemini", "text-embedding-004") if provider == "gemini" else ("openai", "text-embedding-3-small")
     daemon = hale({
         "model_list": [
             deployment("gpt-4o", sim, key="sk-a", provider=provider, model=models[provider]),
-            deployment("embed", sim, key="sk-a", model="text-embedding-3-small"),
+            deployment("embed", sim, key="sk-a", model=embed[1], provider=embed[0]),
         ],
         "router_settings": {"num_retries": 0, "disable_cooldowns": True},
     })

@@ -1,0 +1,68 @@
+/* Between OpenAI's forms and Gemini's generateContent and batchEmbedContents. */
+#ifndef HALE_GEMINI_H
+#define HALE_GEMINI_H
+
+#include "hale/err.h"
+#include "hale/provider.h"
+#include "xlate.h"
+
+/* Members of struct provider_xlate; contracts there. */
+int gemini_request(const struct deployment *d, const char *model, struct json_object *openai, struct strbuf *out,
+                   const char **why);
+int gemini_answer(const char *model, const char *body, size_t len, struct strbuf *out);
+int gemini_error(int status, const char *body, size_t len, struct strbuf *message, const char **type);
+int gemini_status(int status, const char *body, size_t len);
+struct xlate_stream *gemini_stream_new(const char *model, bool include_usage);
+int gemini_stream_feed(struct xlate_stream *s, const char *data, size_t len, struct strbuf *out, bool *done);
+int gemini_stream_end(struct xlate_stream *s, struct strbuf *out);
+void gemini_stream_free(struct xlate_stream *s);
+int gemini_embed_request(const struct deployment *d, const char *model, struct json_object *openai,
+                         struct strbuf *out, const char **why);
+int gemini_embed_answer(const char *model, const char *body, size_t len, struct strbuf *out);
+
+/* The model as a path: "models/" before a name that has no collection of its own ("tunedModels/x"). */
+#define GEMINI_COLLECTION(model) (strchr(model, '/') ? "" : "models/")
+
+/* One request on its way: gemini_request.c writes turns, gemini_params.c the rest. */
+struct gemini_build {
+	struct json_object *in, *out, *contents, *system;
+	struct json_object *names; /* function names by the id of their call */
+	const char *model, *why;
+};
+
+/* HALE_EINVAL, with the reason. */
+static inline int
+gemini_fail(struct gemini_build *b, const char *why)
+{
+	b->why = why;
+	return HALE_EINVAL;
+}
+
+static inline void
+gemini_put_text(struct json_object *o, const char *key, const char *text)
+{
+	json_object_object_add(o, key, json_object_new_string(text));
+}
+
+/* Refuses what would change the shape of the answer. */
+int gemini_params_check(struct gemini_build *b);
+/* Tools, tool_choice, generationConfig and Gemini's own members. */
+int gemini_params_fill(struct gemini_build *b);
+/* A JSON schema as Gemini's subset of OpenAPI's, a value of its own. NULL: *why says what is wrong with it. */
+struct json_object *gemini_schema(struct json_object *in, const char **why);
+
+/* Token counts; members that are present replace what is in u. */
+struct gemini_usage {
+	int64_t prompt, candidates, thoughts, cached, tools, total;
+};
+void gemini_usage_read(struct json_object *metadata, struct gemini_usage *u);
+/* OpenAI's usage object. */
+void gemini_usage_write(const struct gemini_usage *u, struct strbuf *out);
+/* OpenAI's word for a finishReason. called: the answer has tool calls. */
+const char *gemini_finish(const char *reason, bool called);
+/* The error object of {"error": {...}} or [{"error": {...}}]; borrowed, NULL when there is none. */
+struct json_object *gemini_error_of(struct json_object *answer);
+/* The members of one tool call, from "id" on, without the braces around them. number: of the call in its answer. */
+void gemini_call_write(struct json_object *part, const char *answer_id, unsigned number, struct strbuf *out);
+
+#endif
