@@ -14,7 +14,7 @@ struct provider;
 
 /* model_info.health_check_*; -1 and NULL mean "not set". */
 struct deployment_probe {
-	enum mode mode; /* MODE_NONE: not configured or unknown word */
+	enum mode mode; /* MODE_NONE: not configured, or a word without a probe */
 	bool disabled; /* disable_background_health_check */
 	uint32_t timeout_ms;
 	int32_t max_tokens, max_tokens_reasoning, max_tokens_non_reasoning;
@@ -56,9 +56,12 @@ struct deployment {
 /* LiteLLM's id: lower-case hex SHA-256 over model_name and every key and value of litellm_params in
  * file order, values as Python prints them (docs/config.md "Deployment ids"). out: 65 bytes. Pure. */
 void deployment_id(const char *model_name, const struct conf_node *params, char out[65]);
-/* How to probe it: the configured mode, else what the model's name says, else chat. Never MODE_NONE, except
- * for a mode word that names none (probe.mode_text says which). Pure. */
+/* How to probe it: the configured mode, else what the model's name says (hale/catalogue.h), else chat. MODE_NONE
+ * only for a configured word of LiteLLM's that hale does not probe (probe.mode_text). Pure. */
 enum mode deployment_resolve_mode(const struct deployment *d);
+enum mode_source { MODE_CONFIGURED, MODE_BY_NAME, MODE_BY_DEFAULT };
+/* The same, and where it comes from. Pure. */
+enum mode_source deployment_mode_source(const struct deployment *d, enum mode *mode);
 /* 64-bit hash of an id, for the shared table. Pure. */
 uint64_t deployment_id_hash(const char *id);
 

@@ -42,5 +42,11 @@ enum dialect mode_dialect(enum mode m);
 /* Of a client's path, also of one that no endpoint has: what is asked below /v1/messages is answered in Anthropic's
  * words, "not found" included. NULL: DIALECT_CHAT. */
 enum dialect mode_dialect_of_path(const char *path);
+/* true for words that LiteLLM knows as modes and that hale does not probe (video_generation ...). */
+bool mode_is_foreign(const char *word);
+/* The same words as a list. */
+const char *mode_foreign_list(void);
+/* Word i of both kinds, NULL after the last. */
+const char *mode_word(unsigned i);
 
 #endif

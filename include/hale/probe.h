@@ -34,6 +34,9 @@ struct probe_request {
 /* Which mode is probed (a provider without a list of batches is asked for a chat completion instead) and the cell
  * that does it; NULL: there is no such probe. Pure. */
 const struct provider_op *probe_cell(const struct deployment *d, enum mode *mode);
+/* The provider that is asked. health_check_model may name another one, unless custom_llm_provider says that its
+ * prefix is part of the upstream's own name. Pure. */
+const struct provider *probe_cell_provider(const struct deployment *d);
 /* Everything is allocated in a. random picks among equivalent prompts. HALE_EUNSUPPORTED: *why says which
  * mode of which provider has no probe. Pure. */
 int probe_request_build(struct arena *a, const struct conf *c, const struct deployment *d, enum probe_adapt adapt,

@@ -6,11 +6,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "hale/arena.h"
 #include "hale/conf.h"
 #include "hale/deployment.h"
+#include "hale/probe.h"
 #include "hale/provider.h"
+#include "hale/redact.h"
+#include "hale/strbuf.h"
 
-#define CLI_CHECK_GROUPS 50 /* shown; more are only counted */
+#define CLI_CHECK_DEPLOYMENTS 200 /* shown; more are only counted */
 
 static int
 cli_check_order(const void *a, const void *b)
@@ -39,38 +43,55 @@ cli_check_list(struct err_entry *list, unsigned seen, const char *kind, const ch
 		fprintf(stderr, "... and %u more %s\n", seen - n, plural);
 }
 
-/* "chat 3, embedding 1" of a group. */
-static void
-cli_check_modes(const struct conf *c, const struct conf_group *g, char *buf, size_t size)
+/* "chat (default)": what it is taken for, and what says so. */
+static const char *
+cli_check_mode(const struct deployment *d, char *buf, size_t size)
 {
-	unsigned count[MODE_COUNT] = {0};
-	size_t at = 0;
+	static const char *const source[] = {
+		[MODE_CONFIGURED] = "configured", [MODE_BY_NAME] = "by name", [MODE_BY_DEFAULT] = "default",
+	};
+	enum mode mode;
+	enum mode_source from = deployment_mode_source(d, &mode);
 
-	for (uint32_t i = 0; i < g->nmember; i++)
-		count[deployment_resolve_mode(&c->deployment[g->member[i]])]++;
-	buf[0] = '\0';
-	for (int m = 0; m < MODE_COUNT && at < size; m++)
-		if (count[m])
-			at += (size_t)snprintf(buf + at, size - at, "%s%s %u", at ? ", " : "",
-			                       m == MODE_NONE ? "unsupported mode" : mode_name((enum mode)m), count[m]);
+	snprintf(buf, size, "%s (%s)", mode == MODE_NONE && d->probe.mode_text ? d->probe.mode_text : mode_name(mode),
+	         source[from]);
+	return buf;
+}
+
+/* One line: what a deployment is and where its probe would go. */
+static void
+cli_check_deployment(const struct conf *c, const struct deployment *d, struct arena *a)
+{
+	struct probe_request q;
+	struct strbuf line;
+	const char *why = "no probe", *text;
+	char mode[64];
+
+	if (probe_request_build(a, c, d, PROBE_ADAPT_NONE, 0, &q, &why) == 0)
+		text = arena_printf(a, "%s %s", q.endpoint.method, q.endpoint.url);
+	else
+		text = arena_printf(a, "no probe: %s", why);
+	strbuf_init(&line, 0);
+	redact_text(c, text, strlen(text), &line);
+	printf("  %-24s %-12s %-32s %s\n", d->model_name, probe_cell_provider(d)->name,
+	       cli_check_mode(d, mode, sizeof(mode)), strbuf_str(&line));
+	strbuf_release(&line);
 }
 
 static void
 cli_check_summary(const struct conf *c)
 {
-	char modes[256];
+	struct arena *a;
 
 	printf("%u deployment%s in %u group%s\n", c->ndeployment, c->ndeployment == 1 ? "" : "s", c->ngroup,
 	       c->ngroup == 1 ? "" : "s");
-	for (uint32_t i = 0; i < c->ngroup && i < CLI_CHECK_GROUPS; i++) {
-		const struct conf_group *g = &c->group[i];
-		const struct deployment *first = &c->deployment[g->member[0]];
-
-		cli_check_modes(c, g, modes, sizeof(modes));
-		printf("  %-32s %s: %s%s\n", g->name, modes, first->model, g->nmember > 1 ? ", ..." : "");
+	for (uint32_t i = 0; i < c->ndeployment && i < CLI_CHECK_DEPLOYMENTS; i++) {
+		a = arena_new(4096);
+		cli_check_deployment(c, &c->deployment[i], a);
+		arena_freep(&a);
 	}
-	if (c->ngroup > CLI_CHECK_GROUPS)
-		printf("  ... and %u more\n", c->ngroup - CLI_CHECK_GROUPS);
+	if (c->ndeployment > CLI_CHECK_DEPLOYMENTS)
+		printf("  ... and %u more\n", c->ndeployment - CLI_CHECK_DEPLOYMENTS);
 	printf("background health checks %s, interval %u s; health routing %s; master key %s\n",
 	       c->general.background_health_checks ? "on" : "off", c->general.health_check_interval_s,
 	       c->general.enable_health_check_routing ? "on" : "off", c->general.master_key ? "set" : "not set");

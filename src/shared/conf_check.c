@@ -309,16 +309,32 @@ conf_check_store_strategy(const struct conf_check *v)
 	                       "latency-based-routing or cost-based-routing");
 }
 
-/* An unknown mode is not fatal, as in LiteLLM: the deployment is loaded and reported unhealthy. */
+/* Words for near_find. */
+static const char *
+conf_check_next_mode(void *arg, unsigned i)
+{
+	(void)arg;
+	return mode_word(i);
+}
+
+/* A mode that nobody knows would be a deployment that nobody probes, so it is an error; LiteLLM's newer words are
+ * not ours to refuse. */
 static void
 conf_check_store_mode(const struct conf_check *v)
 {
-	enum mode m = v->node->kind == CONF_STRING ? mode_parse(v->node->v.string) : MODE_NONE;
+	const char *word = v->node->kind == CONF_STRING ? v->node->v.string : NULL, *near = NULL;
+	enum mode m = word ? mode_parse(word) : MODE_NONE;
 	char shown[CONF_CHECK_SHOWN];
 
-	if (m == MODE_NONE)
-		conf_check_warn(v->build, v->node, "%s is not supported, use one of %s",
-		                conf_check_show(v->node, shown, sizeof(shown)), mode_list());
+	if (word && m == MODE_NONE && mode_is_foreign(word)) {
+		conf_check_warn(v->build, v->node, "%s is known to LiteLLM, not probed by hale", word);
+	} else if (m == MODE_NONE) {
+		if (word)
+			near = near_find(word, strlen(word) < 8 ? 2 : 3, conf_check_next_mode, NULL);
+		conf_check_bad(v, v->node, "%s is no mode%s%s%s; use one of %s (or, without a probe, %s)",
+		               conf_check_show(v->node, shown, sizeof(shown)), near ? ", did you mean \"" : "",
+		               near ? near : "", near ? "\"?" : "", mode_list(), mode_foreign_list());
+	}
 	*(enum mode *)v->place = m;
 }
 

@@ -13,6 +13,7 @@
 
 #include "hale/arena.h"
 #include "hale/deployment.h"
+#include "hale/probe.h"
 #include "hale/provider.h"
 
 struct conf_model {
@@ -263,6 +264,20 @@ conf_model_complete(const struct conf_model *m, const struct conf_node *entry, c
 	return conf_model_nonempty(d->model_name) && d->params && conf_model_nonempty(d->model);
 }
 
+/* A deployment that cannot be probed is worth a word: its state will stay unknown. */
+static void
+conf_model_mode(const struct conf_model *m, const struct deployment *d)
+{
+	const struct conf_node *at = conf_get(d->info, "mode");
+	enum mode mode, wanted;
+
+	if (deployment_mode_source(d, &wanted) != MODE_CONFIGURED || at == NULL)
+		at = conf_get(d->params, "model");
+	if (probe_cell(d, &mode) == NULL && wanted != MODE_NONE)
+		conf_check_warn(m->build, at, "no probe for mode %s of provider %s: the state will stay unknown",
+		                mode_name(wanted), d->provider->name);
+}
+
 static void
 conf_model_entry(struct conf_model *m, const struct conf_node *entry)
 {
@@ -289,6 +304,7 @@ conf_model_entry(struct conf_model *m, const struct conf_node *entry)
 	d.probe.mode_text = conf_get_string(d.info, "mode");
 	if (d.probe.timeout_ms == 0)
 		d.probe.timeout_ms = m->conf->health_env.timeout_ms;
+	conf_model_mode(m, &d);
 	conf_model_expand(m, entry, &d);
 }
 

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <openssl/evp.h>
 
+#include "hale/catalogue.h"
 #include "hale/conf.h"
 #include "hale/provider.h"
 #include "hale/strbuf.h"
@@ -182,36 +183,26 @@ deployment_id_hash(const char *id)
 	return strmap_hash(id);
 }
 
+enum mode_source
+deployment_mode_source(const struct deployment *d, enum mode *mode)
+{
+	const char *model = d->probe.model ? d->probe.model : d->upstream_model;
+
+	*mode = d->probe.mode;
+	if (d->probe.mode != MODE_NONE || d->probe.mode_text)
+		return MODE_CONFIGURED;
+	*mode = catalogue_mode(d->provider ? d->provider->name : "", model);
+	if (*mode != MODE_NONE)
+		return MODE_BY_NAME;
+	*mode = MODE_CHAT;
+	return MODE_BY_DEFAULT;
+}
+
 enum mode
 deployment_resolve_mode(const struct deployment *d)
 {
-	/* First match wins, so the more special words come first. */
-	static const struct {
-		const char *part;
-		enum mode mode;
-	} words[] = {
-		{"rerank", MODE_RERANK},
-		{"embed", MODE_EMBEDDING},
-		{"realtime", MODE_REALTIME},
-		{"moderation", MODE_MODERATION},
-		{"whisper", MODE_AUDIO_TRANSCRIPTION},
-		{"transcribe", MODE_AUDIO_TRANSCRIPTION},
-		{"tts", MODE_AUDIO_SPEECH},
-		{"dall-e", MODE_IMAGE_GENERATION},
-		{"gpt-image", MODE_IMAGE_GENERATION},
-		{"-ocr", MODE_OCR},
-		{"gpt-3.5-turbo-instruct", MODE_COMPLETION},
-		{"davinci-002", MODE_COMPLETION},
-		{"babbage-002", MODE_COMPLETION},
-	};
-	const char *model = d->probe.model ? d->probe.model : d->upstream_model;
+	enum mode mode;
 
-	if (d->probe.mode != MODE_NONE || d->probe.mode_text)
-		return d->probe.mode;
-	for (unsigned i = 0; i < HALE_COUNT(words); i++)
-		if (strcasestr(model, words[i].part))
-			return words[i].mode;
-	if (d->provider && strcmp(d->provider->name, "voyage") == 0)
-		return MODE_EMBEDDING;
-	return MODE_CHAT;
+	(void)deployment_mode_source(d, &mode);
+	return mode;
 }

@@ -38,6 +38,7 @@ src_libshared_a_SOURCES = \
 	src/shared/proc.c \
 	src/shared/probe.c \
 	src/shared/probe_body.c \
+	src/shared/probe_cell.c \
 	src/shared/probe_impl.h \
 	src/shared/probe_media.c \
 	src/shared/probe_params.c \

@@ -22,6 +22,8 @@ static const char *const mode_names[MODE_COUNT] = {
 	[MODE_COUNT_TOKENS] = "count_tokens",
 };
 
+static const char *const mode_foreign[] = {"video_generation", "evaluation", "search", "vector_store", "guardrail"};
+
 const char *
 mode_name(enum mode m)
 {
@@ -73,4 +75,28 @@ mode_dialect_of_path(const char *path)
 		return DIALECT_CHAT;
 	path += sizeof(messages) - 1;
 	return *path == '\0' || *path == '/' ? DIALECT_MESSAGES : DIALECT_CHAT;
+}
+
+bool
+mode_is_foreign(const char *word)
+{
+	for (unsigned i = 0; i < HALE_COUNT(mode_foreign); i++)
+		if (strcmp(word, mode_foreign[i]) == 0)
+			return true;
+	return false;
+}
+
+const char *
+mode_foreign_list(void)
+{
+	return "video_generation, evaluation, search, vector_store, guardrail";
+}
+
+const char *
+mode_word(unsigned i)
+{
+	if (i < MODE_COUNT_TOKENS - 1)
+		return mode_names[i + 1];
+	i -= MODE_COUNT_TOKENS - 1;
+	return i < HALE_COUNT(mode_foreign) ? mode_foreign[i] : NULL;
 }

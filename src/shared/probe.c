@@ -12,24 +12,13 @@
 #include "hale/err.h"
 #include "hale/mode.h"
 
-/* The provider that is asked. health_check_model may name another one, unless custom_llm_provider says that its
- * prefix is part of the upstream's own name. */
-static const struct provider *
-probe_provider(const struct deployment *d)
-{
-	const char *slash = d->probe.model ? strchr(d->probe.model, '/') : NULL;
-	const struct provider *named = slash ? provider_find(d->probe.model, (size_t)(slash - d->probe.model)) : NULL;
-
-	return named && !conf_get_string(d->params, "custom_llm_provider") ? named : d->provider;
-}
-
 /* Whom to ask for which model. A key and an address that came from our provider's defaults must not go along to
  * another one. */
 static int
 probe_resolve_target(struct probe_build *b, const char **why)
 {
 	const struct deployment *d = b->d;
-	const struct provider *p = probe_provider(d);
+	const struct provider *p = probe_cell_provider(d);
 	size_t prefix = strlen(p->name);
 
 	b->target = *d;
@@ -53,20 +42,6 @@ probe_resolve_target(struct probe_build *b, const char **why)
 	                    "Unable to health check wildcard model for provider %s. Set model_info.health_check_model "
 	                    "to one of its models.", p->name);
 	return HALE_EUNSUPPORTED;
-}
-
-const struct provider_op *
-probe_cell(const struct deployment *d, enum mode *mode)
-{
-	const struct provider *p = probe_provider(d);
-	enum mode m = deployment_resolve_mode(d);
-
-	/* A provider without a list of batches is asked what its batches consist of, as in LiteLLM. */
-	if (m == MODE_BATCH && !p->op[MODE_BATCH])
-		m = MODE_CHAT;
-	*mode = m;
-	/* The frames of a WebSocket are no request. */
-	return m == MODE_NONE || (p->op[m] && p->op[m]->form == OP_WEBSOCKET) ? NULL : p->op[m];
 }
 
 static int

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "hale/catalogue.h"
 #include "hale/conf.h"
 #include "hale/deployment.h"
 #include "hale/strbuf.h"
@@ -172,16 +173,79 @@ test_resolve_mode(void **state)
 	}
 }
 
-/* A word that is no mode: the deployment is there, to be reported with that word. */
+/* Where the mode comes from; LiteLLM's words without a probe are kept to be reported. */
 static void
-test_unknown_mode(void **state)
+test_mode_source(void **state)
 {
-	struct conf *c = test_load("a", "{model: openai/a}\n  model_info: {mode: nonsense}", "");
+	static const struct {
+		const char *params;
+		enum mode_source source;
+		enum mode mode;
+	} cases[] = {
+		{"{model: openai/gpt-4o}", MODE_BY_DEFAULT, MODE_CHAT},
+		{"{model: openai/whisper-1}", MODE_BY_NAME, MODE_AUDIO_TRANSCRIPTION},
+		{"{model: openai/whisper-1}\n  model_info: {mode: chat}", MODE_CONFIGURED, MODE_CHAT},
+		{"{model: openai/*}\n  model_info: {health_check_model: openai/dall-e-3}", MODE_BY_NAME, MODE_IMAGE_GENERATION},
+		{"{model: openai/a}\n  model_info: {mode: video_generation}", MODE_CONFIGURED, MODE_NONE},
+	};
 
 	(void)state;
-	assert_int_equal(deployment_resolve_mode(&c->deployment[0]), MODE_NONE);
-	assert_string_equal(c->deployment[0].probe.mode_text, "nonsense");
-	conf_freep(&c);
+	for (unsigned i = 0; i < HALE_COUNT(cases); i++) {
+		struct conf *c = test_load("a", cases[i].params, "");
+		enum mode mode;
+
+		assert_int_equal(deployment_mode_source(&c->deployment[0], &mode), cases[i].source);
+		assert_int_equal(mode, cases[i].mode);
+		assert_int_equal(deployment_resolve_mode(&c->deployment[0]), mode);
+		if (mode == MODE_NONE)
+			assert_string_equal(c->deployment[0].probe.mode_text, "video_generation");
+		conf_freep(&c);
+	}
+}
+
+static void
+test_catalogue(void **state)
+{
+	static const struct {
+		const char *provider, *model;
+		enum mode mode;
+	} cases[] = {
+		{"openai", "text-embedding-3-small", MODE_EMBEDDING},
+		{"together_ai", "BAAI/bge-large-en-v1.5", MODE_EMBEDDING},
+		{"hosted_vllm", "intfloat/multilingual-e5-large", MODE_EMBEDDING},
+		{"ollama", "nomic-embed-text", MODE_EMBEDDING},
+		{"hosted_vllm", "BAAI/bge-reranker-v2-m3", MODE_RERANK},
+		{"cohere", "rerank-english-v3.0", MODE_RERANK},
+		{"voyage", "rerank-2", MODE_RERANK},
+		{"groq", "distil-whisper-large-v3-en", MODE_AUDIO_TRANSCRIPTION},
+		{"openai", "gpt-4o-mini-transcribe", MODE_AUDIO_TRANSCRIPTION},
+		{"openai", "gpt-4o-mini-tts", MODE_AUDIO_SPEECH},
+		{"groq", "playai-tts", MODE_AUDIO_SPEECH},
+		{"openai", "gpt-4o-realtime-preview", MODE_REALTIME},
+		{"openai", "gpt-image-1", MODE_IMAGE_GENERATION},
+		{"azure", "dall-e-3", MODE_IMAGE_GENERATION},
+		{"together_ai", "black-forest-labs/FLUX.1-schnell", MODE_IMAGE_GENERATION},
+		{"mistral", "mistral-ocr-latest", MODE_OCR},
+		{"openai", "text-moderation-stable", MODE_MODERATION},
+		{"openai", "babbage-002", MODE_COMPLETION},
+		{"azure", "text-davinci-003", MODE_COMPLETION},
+		{"openai", "gpt-5-codex", MODE_RESPONSES},
+		{"azure", "o3-pro", MODE_RESPONSES},
+		/* chat, or not to be known */
+		{"openrouter", "openai/gpt-5-codex", MODE_NONE},
+		{"hosted_vllm", "deepseek-ai/DeepSeek-OCR", MODE_NONE},
+		{"openai", "gpt-4o", MODE_NONE},
+		{"azure", "unembedded", MODE_NONE},
+		{"azure", "watts", MODE_NONE},
+		{"embed", "llama-3", MODE_NONE},
+		{"openrouter", "embed/llama-3", MODE_NONE},
+		{"", "", MODE_NONE},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < HALE_COUNT(cases); i++)
+		if (catalogue_mode(cases[i].provider, cases[i].model) != cases[i].mode)
+			fail_msg("%s: %s", cases[i].model, mode_name(catalogue_mode(cases[i].provider, cases[i].model)));
 }
 
 int
@@ -198,7 +262,8 @@ main(void)
 		cmocka_unit_test(test_id_environment),
 		cmocka_unit_test(test_id_merge_order),
 		cmocka_unit_test(test_resolve_mode),
-		cmocka_unit_test(test_unknown_mode),
+		cmocka_unit_test(test_mode_source),
+		cmocka_unit_test(test_catalogue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,8 +27,64 @@ def test_valid(tmp_path, spelling):
     done = hale(*spelling, cwd=tmp_path)
     assert done.returncode == 0 and done.stderr == ""
     assert done.stdout.splitlines()[0] == "2 deployments in 2 groups"
-    assert "vectors" in done.stdout and "embedding 1" in done.stdout
+    assert [line.split() for line in done.stdout.splitlines()[1:3]] == [
+        ["gpt", "openai", "chat", "(default)", "POST", "https://api.openai.com/v1/chat/completions"],
+        ["vectors", "openai", "embedding", "(by", "name)", "POST", "https://api.openai.com/v1/embeddings"],
+    ]
     assert done.stdout.splitlines()[-1] == "c.yaml: valid, 0 errors, 0 warnings"
+
+
+def test_modes(tmp_path):
+    """What each deployment is taken for, what says so, where its probe goes, and which have none."""
+    (tmp_path / "c.yaml").write_text("""\
+model_list:
+- model_name: list
+  litellm_params: {model: azure/b, api_base: 'https://user:secret9pass@r.example', api_version: "1"}
+  model_info: {mode: batch}
+- model_name: film
+  litellm_params: {model: openai/sora-2}
+  model_info: {mode: video_generation}
+- model_name: judge
+  litellm_params: {model: azure/omni-moderation-latest, api_base: 'https://r.example'}
+- model_name: star
+  litellm_params: {model: openai/*}
+- model_name: other
+  litellm_params: {model: openai/*}
+  model_info: {health_check_model: groq/whisper-large-v3}
+""")
+    done = hale("check", "c.yaml", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [
+        'c.yaml:7:22: mode: video_generation is known to LiteLLM, not probed by hale (warning)',
+        "c.yaml:9:27: model: no probe for mode moderation of provider azure: the state will stay unknown (warning)",
+    ]
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()[1:6]]
+    assert lines[0].startswith("list azure batch (configured) GET https://") and "secret9pass" not in done.stdout
+    assert lines[0].endswith("r.example/openai/batches?api-version=1")
+    assert lines[1:] == [
+        "film openai video_generation (configured) no probe: Mode video_generation not supported: known to LiteLLM, "
+        "not probed by hale",
+        "judge azure moderation (by name) no probe: Mode moderation not supported for provider azure. See modes here: "
+        "https://docs.litellm.ai/docs/proxy/health",
+        "star openai chat (default) no probe: Unable to health check wildcard model for provider openai. Set "
+        "model_info.health_check_model to one of its models.",
+        "other groq audio_transcription (by name) POST https://api.groq.com/openai/v1/audio/transcriptions",
+    ]
+
+
+def test_unknown_mode(tmp_path):
+    (tmp_path / "c.yaml").write_text("model_list:\n- model_name: a\n  litellm_params: {model: openai/a}\n"
+                                     "  model_info: {mode: audio_transcripton}\n- model_name: b\n"
+                                     "  litellm_params: {model: openai/b}\n  model_info:\n    mode: nonsense\n")
+    done = hale("check", "c.yaml", cwd=tmp_path)
+    known = ("use one of chat, completion, embedding, image_generation, image_edit, audio_transcription, audio_speech, "
+             "rerank, batch, realtime, ocr, responses, moderation, anthropic_messages (or, without a probe, "
+             "video_generation, evaluation, search, vector_store, guardrail)")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        'c.yaml:4:22: mode: "audio_transcripton" is no mode, did you mean "audio_transcription"?; ' + known,
+        'c.yaml:8:11: mode: "nonsense" is no mode; ' + known,
+    ]
 
 
 def test_errors_in_file_order(tmp_path):
