@@ -201,6 +201,22 @@ prober_check_body_cb(void *arg, const char *data, size_t len)
 	return true;
 }
 
+/* Is the form `adapt` another request than the one that was just refused? Not every mode has all forms. */
+static bool
+prober_check_differs(const struct prober_check *c, enum probe_adapt adapt)
+{
+	struct arena *a = arena_new(2048);
+	struct probe_request q;
+	const char *why;
+	bool differs = true;
+
+	if (probe_request_build(a, c->env->conf, c->deployment, adapt, 0, &q, &why) == 0)
+		differs = q.body_len != c->request.body_len ||
+		          (q.body_len && memcmp(q.body, c->request.body, q.body_len) != 0);
+	arena_freep(&a);
+	return differs;
+}
+
 static bool prober_check_send(struct prober_check *c, struct prober_report *failed);
 
 static void
@@ -229,6 +245,8 @@ prober_check_end_cb(void *arg, const struct upstream_result *u)
 	c->call = NULL;
 	prober_classify(&in, &k);
 	prober_check_report(c, &k, u, &r);
+	while (k.reason == REASON_BAD_PROBE && k.next != c->adapt && !prober_check_differs(c, k.next))
+		k.next = k.next + 1 < PROBE_ADAPT_COUNT ? k.next + 1 : c->adapt;
 	if (k.reason == REASON_BAD_PROBE && k.next != c->adapt && c->requests < PROBE_ADAPT_COUNT &&
 	    in.now_ns < c->deadline_ns) {
 		c->adapt = k.next;

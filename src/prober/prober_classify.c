@@ -56,6 +56,12 @@ static const char *const prober_classify_missing[] = {
 	"not a valid model id", "model is not available", "unknown model", "unable to access model",
 };
 
+/* 400 that mean: the picture that was asked for is not painted. The model has read the request to refuse it. */
+static const char *const prober_classify_policy[] = {
+	"content_policy", "content policy", "moderation_blocked", "content_filter", "content filter", "contentfilter",
+	"content management policy", "safety system", "responsible ai", "responsibleai",
+};
+
 /* 400, 404 and 422 that mean: this kind of request does not fit this model; no other form of it will. */
 static const struct classify_rule prober_classify_refusals[] = {
 	{{"operationnotsupported"}, FIX_NONE},
@@ -103,11 +109,22 @@ prober_classify_lower(const struct classify_input *in, char *out, size_t size)
 	out[n] = '\0';
 }
 
-/* The next form after `sent` when the refusal asks for `fix`. Forms only move forward, so that two refusals
- * cannot send the probe round in circles; the one exception is a limit that turns out to be required. */
-static enum probe_adapt
-prober_classify_next(enum probe_adapt sent, enum classify_fix fix)
+/* Whose probes the forms between the first and the plainest make a difference to. */
+static bool
+prober_classify_counts_tokens(enum mode m)
 {
+	return m == MODE_CHAT || m == MODE_COMPLETION || m == MODE_RESPONSES || m == MODE_MESSAGES;
+}
+
+/* The next form after the one that was sent when the refusal asks for `fix`. Forms only move forward, so that two
+ * refusals cannot send the probe round in circles; the one exception is a limit that turns out to be required. */
+static enum probe_adapt
+prober_classify_next(const struct classify_input *in, enum classify_fix fix)
+{
+	enum probe_adapt sent = in->adapt;
+
+	if (fix != FIX_NONE && !prober_classify_counts_tokens(in->mode))
+		return PROBE_ADAPT_NO_LIMIT;
 	if (fix == FIX_NONE || (sent == PROBE_ADAPT_NO_LIMIT && fix != FIX_LIMIT))
 		return sent;
 	if (fix == FIX_LIMIT)
@@ -129,7 +146,7 @@ prober_classify_refused(const struct classify_input *in, const char *text, struc
 		if (!strstr(text, r->word[0]) || (r->word[1] && !strstr(text, r->word[1])) ||
 		    (r->word[2] && !strstr(text, r->word[2])))
 			continue;
-		out->next = prober_classify_next(in->adapt, r->fix);
+		out->next = prober_classify_next(in, r->fix);
 		out->text = "the probe's payload was refused";
 		return;
 	}
@@ -138,7 +155,7 @@ prober_classify_refused(const struct classify_input *in, const char *text, struc
 		out->text = "not found";
 		return;
 	}
-	out->next = prober_classify_next(in->adapt, FIX_PLAIN);
+	out->next = prober_classify_next(in, FIX_PLAIN);
 	out->text = "the probe's payload was refused";
 }
 
@@ -168,6 +185,7 @@ prober_classify_status(const struct classify_input *in, struct classify_result *
 	char text[CLASSIFY_TEXT_BYTES];
 	int s = out->status;
 	bool client = s >= 400 && s < 500, funds, auth, missing;
+	bool image = in->mode == MODE_IMAGE_GENERATION || in->mode == MODE_IMAGE_EDIT;
 
 	prober_classify_lower(in, text, sizeof(text));
 	out->exception_status = s >= 400 ? s : 500;
@@ -175,7 +193,11 @@ prober_classify_status(const struct classify_input *in, struct classify_result *
 	auth = s == 400 && prober_classify_any(text, prober_classify_auth, HALE_COUNT(prober_classify_auth));
 	missing = (s == 400 || s == 404 || s == 422) &&
 	          prober_classify_any(text, prober_classify_missing, HALE_COUNT(prober_classify_missing));
-	if (s == 402 || funds) {
+	if (image && s == 400 && prober_classify_any(text, prober_classify_policy, HALE_COUNT(prober_classify_policy))) {
+		out->reason = REASON_OK;
+		out->ok = true;
+		out->exception_status = 0;
+	} else if (s == 402 || funds) {
 		out->reason = REASON_OUT_OF_FUNDS;
 		out->text = "out of funds";
 	} else if (s == 401 || s == 403 || auth) {
@@ -200,16 +222,39 @@ prober_classify_status(const struct classify_input *in, struct classify_result *
 	}
 }
 
+/* The bytes that may begin an answer of which the rest was not kept: audio, or JSON. */
+static bool
+prober_classify_begins(const struct classify_input *in, const char **why)
+{
+	size_t i = 0;
+
+	if (!in->op || in->op->binary)
+		return !in->op || !in->op->essential || in->op->essential(in->body, in->body_len, why);
+	while (i < in->body_len && isspace((unsigned char)in->body[i]))
+		i++;
+	*why = "the answer is not a JSON object";
+	return i < in->body_len && in->body[i] == '{';
+}
+
+static bool
+prober_classify_is_answer(const struct classify_input *in, const char **why)
+{
+	*why = "empty answer";
+	if (in->body_cut)
+		return prober_classify_begins(in, why);
+	if (in->op && in->op->essential)
+		return in->op->essential(in->body ? in->body : "", in->body_len, why);
+	return in->body_len > 0;
+}
+
 /* 2xx: only the essential member makes it a success. Some gateways answer 200 and put the error inside. */
 static void
 prober_classify_success(const struct classify_input *in, struct classify_result *out)
 {
-	const char *why = "empty answer";
+	const char *why;
 	int inner;
 
-	if (in->body_cut ||
-	    (in->op && in->op->essential ? in->op->essential(in->body ? in->body : "", in->body_len, &why)
-	                                 : in->body_len > 0)) {
+	if (prober_classify_is_answer(in, &why)) {
 		out->reason = REASON_OK;
 		out->ok = true;
 		out->exception_status = 0;

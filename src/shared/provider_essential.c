@@ -11,6 +11,7 @@
 
 /* Answers are not ours to bound in depth; the scanner's own bound is enough. */
 #define ESSENTIAL_DEPTH JSON_DEPTH_MAX
+#define ESSENTIAL_AUDIO_BYTES 256 /* that are looked at */
 
 static bool
 provider_essential_members(const char *body, size_t len, struct json_want *want, unsigned n, const char **why)
@@ -116,15 +117,20 @@ provider_essential_transcript(const char *body, size_t len, const char **why)
 	return false;
 }
 
+/* Every format has bytes near its beginning that no UTF-8 text has. */
 bool
 provider_essential_audio(const char *body, size_t len, const char **why)
 {
-	struct json_want none = {.key = "error"};
-	const char *ignored;
-	size_t at;
+	size_t n = len < ESSENTIAL_AUDIO_BYTES ? len : ESSENTIAL_AUDIO_BYTES;
 
-	*why = "the answer has no audio";
-	return len > 0 && json_members(body, len, ESSENTIAL_DEPTH, &none, 1, &ignored, &at) != 0;
+	*why = len ? "the answer is text, not audio" : "the answer is empty";
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)body[i];
+
+		if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f || c == 0xc0 || c == 0xc1 || c >= 0xf5)
+			return true;
+	}
+	return false;
 }
 
 bool

@@ -28,7 +28,7 @@ bool provider_essential_text(const char *body, size_t len, const char **why);   
 bool provider_essential_embedding(const char *body, size_t len, const char **why);  /* data[0].embedding */
 bool provider_essential_image(const char *body, size_t len, const char **why);      /* data[0].url or .b64_json */
 bool provider_essential_transcript(const char *body, size_t len, const char **why); /* text, which may be empty */
-bool provider_essential_audio(const char *body, size_t len, const char **why);      /* bytes that are no JSON object */
+bool provider_essential_audio(const char *body, size_t len, const char **why);      /* bytes that are no text */
 bool provider_essential_ranking(const char *body, size_t len, const char **why);    /* results[0] with a score */
 bool provider_essential_list(const char *body, size_t len, const char **why);       /* data: an array */
 bool provider_essential_pages(const char *body, size_t len, const char **why);      /* pages[0] */

@@ -29,6 +29,7 @@ static enum upstream_error start_error; /* what upstream_start() refuses with */
 static unsigned started, cancelled;
 static enum probe_adapt built[8];       /* forms in the order they were asked for */
 static unsigned nbuilt;
+static enum probe_adapt build_forms;    /* this one and those after it are the same request */
 static const char *build_why;           /* what probe_request_build() refuses with */
 
 struct upstream_call *
@@ -83,10 +84,11 @@ probe_request_build(struct arena *a, const struct conf *c, const struct deployme
 		*why = build_why;
 		return HALE_EUNSUPPORTED;
 	}
-	built[nbuilt++] = adapt;
+	if (nbuilt == 0 || built[nbuilt - 1] != adapt)
+		built[nbuilt++] = adapt;
 	*out = (struct probe_request){.endpoint = {.method = "POST", .url = "http://x/"}, .content_type = "application/json",
 	                              .mode = MODE_CHAT, .op = &op};
-	out->body = arena_printf(a, "form %d", (int)adapt);
+	out->body = arena_printf(a, "form %d", adapt < build_forms ? (int)adapt : (int)build_forms);
 	out->body_len = strlen(out->body);
 	return 0;
 }
@@ -118,6 +120,7 @@ setup(void **state)
 	start_error = UPSTREAM_OK;
 	started = cancelled = nbuilt = reports = 0;
 	build_why = NULL;
+	build_forms = PROBE_ADAPT_COUNT;
 	last = (struct prober_report){0};
 	return 0;
 }
@@ -232,6 +235,27 @@ test_ladder_is_bounded(void **state)
 	assert_string_equal(last.error, "nothing pleases me");
 }
 
+/* A form that changes nothing is not sent: the upstream has said what it thinks of it. */
+static void
+test_equal_forms_are_skipped(void **state)
+{
+	(void)state;
+	build_forms = PROBE_ADAPT_NONE;
+	begin(0);
+	answer(400, REFUSE_LIMIT);
+	assert_int_equal(reports, 1);
+	assert_int_equal(started, 1);
+	assert_int_equal(last.result.reason, REASON_BAD_PROBE);
+	assert_int_equal(last.result.adapt, PROBE_ADAPT_NONE);
+	build_forms = PROBE_ADAPT_LARGER;
+	begin(0);
+	answer(400, REFUSE_LIMIT);
+	answer(400, REFUSE_NAME);
+	assert_int_equal(reports, 2);
+	assert_int_equal(started, 3);
+	assert_int_equal(last.result.adapt, PROBE_ADAPT_LARGER);
+}
+
 /* An upstream whose answers contradict each other does not keep us busy. */
 static void
 test_contradiction_is_bounded(void **state)
@@ -344,6 +368,7 @@ test_big_answer_is_fine(void **state)
 
 	(void)state;
 	memset(piece, 'x', sizeof(piece));
+	piece[0] = '{';
 	begin(0);
 	c = call;
 	c.ops->head(c.arg, 200, NULL, 0);
@@ -403,6 +428,7 @@ main(void)
 		cmocka_unit_test_setup(test_success, setup),
 		cmocka_unit_test_setup(test_adapts, setup),
 		cmocka_unit_test_setup(test_ladder_is_bounded, setup),
+		cmocka_unit_test_setup(test_equal_forms_are_skipped, setup),
 		cmocka_unit_test_setup(test_contradiction_is_bounded, setup),
 		cmocka_unit_test_setup(test_unjudged_form_is_not_kept, setup),
 		cmocka_unit_test_setup(test_timeout, setup),

@@ -278,7 +278,90 @@ test_long_answer(void **state)
 
 	(void)state;
 	prober_classify(&in, &r);
+	assert_int_equal(r.reason, REASON_BAD_BODY);
+	in.body = " {\"choices\":[";
+	in.body_len = strlen(in.body);
+	prober_classify(&in, &r);
 	assert_int_equal(r.reason, REASON_OK);
+	in.body = "<html>";
+	in.body_len = strlen(in.body);
+	prober_classify(&in, &r);
+	assert_int_equal(r.reason, REASON_BAD_BODY);
+}
+
+/* Modes whose payload has no token limit: one plainer form, and what refuses a picture has read the request. */
+static void
+test_other_modes(void **state)
+{
+#define TOO_LOW "{\"error\":{\"message\":\"Could not finish the message because max_tokens was reached\"}}"
+#define UNKNOWN "{\"error\":{\"message\":\"Unknown parameter: 'quality'.\",\"code\":\"unknown_parameter\"}}"
+#define POLICY "{\"error\":{\"message\":\"Your request was rejected by the safety system.\",\"code\":\"moderation_blocked\"}}"
+#define AZURE_POLICY "{\"error\":{\"code\":\"content_policy_violation\",\"inner_error\":{\"code\":" \
+	"\"ResponsibleAIPolicyViolation\"}}}"
+	static const struct {
+		enum mode mode;
+		int status;
+		const char *body;
+		enum probe_adapt sent;
+		enum health_reason reason;
+		enum probe_adapt next;
+	} c[] = {
+		{MODE_EMBEDDING, 400, TOO_LOW, NONE, BAD, PLAIN},
+		{MODE_IMAGE_GENERATION, 400, UNKNOWN, NONE, BAD, PLAIN},
+		{MODE_IMAGE_GENERATION, 400, UNKNOWN, PLAIN, BAD, PLAIN},
+		{MODE_IMAGE_GENERATION, 400, POLICY, NONE, REASON_OK, NONE},
+		{MODE_IMAGE_EDIT, 400, POLICY, NONE, REASON_OK, NONE},
+		{MODE_IMAGE_EDIT, 400, AZURE_POLICY, PLAIN, REASON_OK, PLAIN},
+		{MODE_IMAGE_EDIT, 401, POLICY, NONE, REASON_UNAUTHORIZED, NONE},
+		{MODE_IMAGE_EDIT, 500, POLICY, NONE, REASON_SERVER_ERROR, NONE},
+		{MODE_IMAGE_EDIT, 429, POLICY, NONE, REASON_RATE_LIMITED, NONE},
+		{MODE_AUDIO_SPEECH, 400, POLICY, NONE, BAD, PLAIN},
+		{MODE_CHAT, 400, AZURE_POLICY, NONE, BAD, NONE},
+		{MODE_AUDIO_TRANSCRIPTION, 400, "{\"error\":{\"message\":\"response_format 'verbose_json' is not compatible\"}}",
+		 NONE, BAD, PLAIN},
+		{MODE_RESPONSES, 400, "{\"error\":{\"code\":\"integer_below_min_value\",\"param\":\"max_output_tokens\"}}", NONE, BAD,
+		 LARGER},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < HALE_COUNT(c); i++) {
+		struct classify_input in = {.mode = c[i].mode, .op = &op_chat, .phase = UPSTREAM_DONE, .status = c[i].status,
+		                            .body = c[i].body, .body_len = strlen(c[i].body), .now_ns = NOW, .now_real_ns = REAL,
+		                            .adapt = c[i].sent};
+		struct classify_result r;
+
+		prober_classify(&in, &r);
+		if (r.reason != c[i].reason || r.next != c[i].next)
+			fail_msg("case %zu: reason %d next %d", i, (int)r.reason, (int)r.next);
+		assert_int_equal(r.ok, c[i].reason == REASON_OK);
+		assert_int_equal(r.exception_status, r.ok ? 0 : c[i].status);
+	}
+}
+
+/* Of audio only the beginning is kept, and that is enough. */
+static bool
+essential_riff(const char *body, size_t len, const char **why)
+{
+	*why = "no audio";
+	return len >= 4 && memcmp(body, "RIFF", 4) == 0;
+}
+
+static void
+test_long_audio(void **state)
+{
+	static const struct provider_op op = {.binary = true, .essential = essential_riff};
+	struct classify_input in = {.mode = MODE_AUDIO_SPEECH, .op = &op, .status = 200, .body = "RIFF", .body_len = 4,
+	                            .body_cut = true};
+	struct classify_result r;
+
+	(void)state;
+	prober_classify(&in, &r);
+	assert_int_equal(r.reason, REASON_OK);
+	in.body = "<html>";
+	in.body_len = 6;
+	prober_classify(&in, &r);
+	assert_int_equal(r.reason, REASON_BAD_BODY);
+	assert_string_equal(r.text, "no audio");
 }
 
 static void
@@ -315,6 +398,8 @@ main(void)
 		cmocka_unit_test(test_transport),
 		cmocka_unit_test(test_status_before_break),
 		cmocka_unit_test(test_long_answer),
+		cmocka_unit_test(test_other_modes),
+		cmocka_unit_test(test_long_audio),
 		cmocka_unit_test(test_rate_limit_sources),
 	};
 
