@@ -8,6 +8,10 @@ src_libshared_a_SOURCES = \
 	src/shared/apierror.c \
 	src/shared/arena.c \
 	src/shared/auth.c \
+	src/shared/aws_eventstream.c \
+	src/shared/aws_eventstream.h \
+	src/shared/aws_sigv4.c \
+	src/shared/aws_sigv4.h \
 	src/shared/catalogue.c \
 	src/shared/clock.c \
 	src/shared/conf.c \
