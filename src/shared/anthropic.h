@@ -20,14 +20,8 @@ const char *anthropic_finish(const char *stop_reason);
 /* OpenAI's error type for Anthropic's. */
 const char *anthropic_error_type(const char *type);
 
-/* Token counts as Anthropic reports them. */
-struct anthropic_usage {
-	int64_t input, output, cache_write, cache_read;
-};
 /* Members that are present replace what is in u: later events of a stream refine earlier ones. */
-void anthropic_usage_read(struct json_object *usage, struct anthropic_usage *u);
-/* OpenAI's usage object. */
-void anthropic_usage_write(const struct anthropic_usage *u, struct strbuf *out);
+void anthropic_usage_read(struct json_object *usage, struct xlate_usage *u);
 
 /* One request on its way: anthropic_request.c writes turns, anthropic_params.c the rest. */
 struct anthropic_build {

@@ -39,38 +39,13 @@ anthropic_error_type(const char *type)
 	return type && strcmp(type, "request_too_large") == 0 ? "invalid_request_error" : "server_error";
 }
 
-static void
-anthropic_usage_one(struct json_object *usage, const char *key, int64_t *out)
-{
-	struct json_object *v = xlate_get(usage, key);
-
-	/* A bound keeps the sums below from overflowing, whatever the upstream writes. */
-	if (json_object_is_type(v, json_type_int) && json_object_get_int64(v) >= 0 &&
-	    json_object_get_int64(v) <= INT64_C(1) << 48)
-		*out = json_object_get_int64(v);
-}
-
 void
-anthropic_usage_read(struct json_object *usage, struct anthropic_usage *u)
+anthropic_usage_read(struct json_object *usage, struct xlate_usage *u)
 {
-	anthropic_usage_one(usage, "input_tokens", &u->input);
-	anthropic_usage_one(usage, "output_tokens", &u->output);
-	anthropic_usage_one(usage, "cache_creation_input_tokens", &u->cache_write);
-	anthropic_usage_one(usage, "cache_read_input_tokens", &u->cache_read);
-}
-
-void
-anthropic_usage_write(const struct anthropic_usage *u, struct strbuf *out)
-{
-	/* OpenAI counts cached tokens as part of the prompt, Anthropic beside it. */
-	int64_t prompt = u->input + u->cache_write + u->cache_read;
-
-	strbuf_printf(out,
-	              "{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld,"
-	              "\"prompt_tokens_details\":{\"cached_tokens\":%lld},\"cache_creation_input_tokens\":%lld,"
-	              "\"cache_read_input_tokens\":%lld}",
-	              (long long)prompt, (long long)u->output, (long long)(prompt + u->output),
-	              (long long)u->cache_read, (long long)u->cache_write, (long long)u->cache_read);
+	xlate_usage_count(usage, "input_tokens", &u->input);
+	xlate_usage_count(usage, "output_tokens", &u->output);
+	xlate_usage_count(usage, "cache_creation_input_tokens", &u->cache_write);
+	xlate_usage_count(usage, "cache_read_input_tokens", &u->cache_read);
 }
 
 /* Appends the named string of every block of a type; true when there was one. */
@@ -145,7 +120,7 @@ anthropic_answer_write(const char *model, struct json_object *in, struct strbuf 
 {
 	struct json_object *content = xlate_get(in, "content");
 	const char *id = xlate_text(in, "id");
-	struct anthropic_usage usage = {0};
+	struct xlate_usage usage = {0};
 	struct strbuf scratch;
 
 	strbuf_init(&scratch, out->max);
@@ -167,7 +142,7 @@ anthropic_answer_write(const char *model, struct json_object *in, struct strbuf 
 	strbuf_printf(out, "},\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":",
 	              anthropic_finish(xlate_text(in, "stop_reason")));
 	anthropic_usage_read(xlate_get(in, "usage"), &usage);
-	anthropic_usage_write(&usage, out);
+	xlate_usage_write(&usage, out);
 	strbuf_putc(out, '}');
 	strbuf_release(&scratch);
 }

@@ -14,20 +14,6 @@
 /* Anthropic wants a limit in every request. */
 #define ANTHROPIC_MAX_TOKENS 4096
 
-static struct json_object *
-anthropic_params_schema(struct json_object *parameters)
-{
-	struct json_object *schema = NULL;
-
-	if (!json_object_is_type(parameters, json_type_object) || json_object_deep_copy(parameters, &schema, NULL))
-		schema = json_object_new_object();
-	if (!xlate_get(schema, "type"))
-		json_object_object_add(schema, "type", json_object_new_string("object"));
-	if (!xlate_get(schema, "properties") && xlate_is(schema, "type", "object"))
-		json_object_object_add(schema, "properties", json_object_new_object());
-	return schema;
-}
-
 static int
 anthropic_params_tools(struct anthropic_build *b, struct json_object *tools)
 {
@@ -50,7 +36,7 @@ anthropic_params_tools(struct anthropic_build *b, struct json_object *tools)
 		json_object_object_add(t, "name", json_object_new_string(xlate_text(f, "name")));
 		if (description)
 			json_object_object_add(t, "description", json_object_new_string(description));
-		json_object_object_add(t, "input_schema", anthropic_params_schema(xlate_get(f, "parameters")));
+		json_object_object_add(t, "input_schema", xlate_tool_schema(xlate_get(f, "parameters")));
 		if (mark)
 			json_object_object_add(t, "cache_control", json_object_get(mark));
 		json_object_array_add(list, t);

@@ -9,7 +9,6 @@
 
 #include "anthropic.h"
 
-#include <ctype.h>
 #include <strings.h>
 
 #include "hale/err.h"
@@ -179,21 +178,6 @@ anthropic_request_content(struct anthropic_build *b, struct json_object *content
 	return 0;
 }
 
-/* Anthropic takes letters, digits, '_' and '-' in ids of tool calls; other gateways make other ones. */
-static struct json_object *
-anthropic_request_id(const char *id)
-{
-	struct strbuf s;
-	struct json_object *out;
-
-	strbuf_init(&s, 256);
-	for (; *id; id++)
-		strbuf_putc(&s, isalnum((unsigned char)*id) || *id == '-' ? *id : '_');
-	out = json_object_new_string(strbuf_str(&s));
-	strbuf_release(&s);
-	return out;
-}
-
 static int
 anthropic_request_tool_call(struct anthropic_build *b, struct json_object *call)
 {
@@ -203,14 +187,11 @@ anthropic_request_tool_call(struct anthropic_build *b, struct json_object *call)
 
 	if (!id || !name)
 		return anthropic_fail(b, "a tool call needs an id and a function with a name");
-	if (!arguments || !arguments[strspn(arguments, " \t\r\n")])
-		input = json_object_new_object();
-	else
-		input = xlate_parse(arguments, strlen(arguments));
+	input = xlate_tool_input(arguments);
 	if (!input)
 		return anthropic_fail(b, "the arguments of a tool call are not a JSON object");
 	block = anthropic_request_block("tool_use", call);
-	json_object_object_add(block, "id", anthropic_request_id(id));
+	json_object_object_add(block, "id", xlate_tool_id(id));
 	json_object_object_add(block, "name", json_object_new_string(name));
 	json_object_object_add(block, "input", input);
 	anthropic_request_add(b, "assistant", block);
@@ -247,7 +228,7 @@ anthropic_request_tool_result(struct anthropic_build *b, struct json_object *m)
 	if (!id)
 		return anthropic_fail(b, "a tool message needs a tool_call_id");
 	block = anthropic_request_block("tool_result", m);
-	json_object_object_add(block, "tool_use_id", anthropic_request_id(id));
+	json_object_object_add(block, "tool_use_id", xlate_tool_id(id));
 	if (json_object_is_type(content, json_type_array)) {
 		parts = json_object_new_array();
 		json_object_object_add(block, "content", parts);

@@ -16,7 +16,7 @@ struct xlate_stream {
 	struct xlate_chunk chunk;
 	struct xlate_events events;
 	bool finished, done;
-	struct anthropic_usage usage;
+	struct xlate_usage usage;
 	/* The block that is open: deltas belong to it. */
 	bool tool_open, tool_arguments; /* it is a tool call; some of its arguments are out */
 	unsigned ntool;                 /* tool calls begun so far */
@@ -132,7 +132,7 @@ anthropic_stream_stop(struct xlate_stream *s, struct strbuf *out)
 		xlate_chunk_close(&s->chunk, "stop", out);
 	}
 	strbuf_init(&usage, 0);
-	anthropic_usage_write(&s->usage, &usage);
+	xlate_usage_write(&s->usage, &usage);
 	xlate_chunk_done(&s->chunk, strbuf_str(&usage), out);
 	strbuf_release(&usage);
 	s->done = true;

@@ -7,6 +7,7 @@
 
 #include "xlate.h"
 
+#include <ctype.h>
 #include <strings.h>
 
 #include "hale/arena.h"
@@ -215,4 +216,65 @@ xlate_chunk_error(const char *message, const char *type, const char *code, struc
 	strbuf_printf(out, ",\"type\":\"%s\",\"param\":null,\"code\":", type);
 	strbuf_json_string(out, code);
 	strbuf_puts(out, "}}\n\n");
+}
+
+void
+xlate_usage_count(struct json_object *usage, const char *key, int64_t *out)
+{
+	struct json_object *v = xlate_get(usage, key);
+
+	/* A bound keeps the sums below from overflowing, whatever the upstream writes. */
+	if (json_object_is_type(v, json_type_int) && json_object_get_int64(v) >= 0 &&
+	    json_object_get_int64(v) <= INT64_C(1) << 48)
+		*out = json_object_get_int64(v);
+}
+
+void
+xlate_usage_write(const struct xlate_usage *u, struct strbuf *out)
+{
+	/* OpenAI counts cached tokens as part of the prompt. */
+	int64_t prompt = u->input + u->cache_write + u->cache_read;
+
+	strbuf_printf(out,
+	              "{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld,"
+	              "\"prompt_tokens_details\":{\"cached_tokens\":%lld},\"cache_creation_input_tokens\":%lld,"
+	              "\"cache_read_input_tokens\":%lld}",
+	              (long long)prompt, (long long)u->output, (long long)(prompt + u->output),
+	              (long long)u->cache_read, (long long)u->cache_write, (long long)u->cache_read);
+}
+
+struct json_object *
+xlate_tool_id(const char *id)
+{
+	struct strbuf s;
+	struct json_object *out;
+
+	strbuf_init(&s, 256);
+	for (; *id; id++)
+		strbuf_putc(&s, isalnum((unsigned char)*id) || *id == '-' ? *id : '_');
+	out = json_object_new_string(strbuf_str(&s));
+	strbuf_release(&s);
+	return out;
+}
+
+struct json_object *
+xlate_tool_input(const char *arguments)
+{
+	if (!arguments || !arguments[strspn(arguments, " \t\r\n")])
+		return json_object_new_object();
+	return xlate_parse(arguments, strlen(arguments));
+}
+
+struct json_object *
+xlate_tool_schema(struct json_object *parameters)
+{
+	struct json_object *schema = NULL;
+
+	if (!json_object_is_type(parameters, json_type_object) || json_object_deep_copy(parameters, &schema, NULL))
+		schema = json_object_new_object();
+	if (!xlate_get(schema, "type"))
+		json_object_object_add(schema, "type", json_object_new_string("object"));
+	if (!xlate_get(schema, "properties") && xlate_is(schema, "type", "object"))
+		json_object_object_add(schema, "properties", json_object_new_object());
+	return schema;
 }

@@ -61,6 +61,22 @@ void xlate_chunk_done(const struct xlate_chunk *c, const char *usage, struct str
 /* An error event; NULL message: a general one. */
 void xlate_chunk_error(const char *message, const char *type, const char *code, struct strbuf *out);
 
+/* Token counts of providers that report cached tokens beside the prompt's. */
+struct xlate_usage {
+	int64_t input, output, cache_write, cache_read;
+};
+/* A member of the provider's object, when it is a sensible count; else *out stays. */
+void xlate_usage_count(struct json_object *usage, const char *key, int64_t *out);
+/* OpenAI's usage object. */
+void xlate_usage_write(const struct xlate_usage *u, struct strbuf *out);
+
+/* An id of a tool call with letters, digits, '_' and '-' only; other gateways make other ones. */
+struct json_object *xlate_tool_id(const char *id);
+/* The arguments of a tool call as an object, {} for NULL and blanks; NULL when they are none. */
+struct json_object *xlate_tool_input(const char *arguments);
+/* A copy of a function's parameters that is a schema of an object, also when they are absent. */
+struct json_object *xlate_tool_schema(struct json_object *parameters);
+
 /* Member that is neither absent nor null; borrowed. NULL also when o is no object. */
 static inline struct json_object *
 xlate_get(struct json_object *o, const char *key)
