@@ -27,6 +27,12 @@ struct deployment_probe {
 	const struct conf_node *params, *reasoning_effort;
 };
 
+/* Credentials and region of providers on AWS (provider.aws); NULL: not known. Either key_id and secret are set or
+ * neither; a deployment with an api_key has none of them. */
+struct deployment_aws {
+	const char *key_id, *secret, *token, *region;
+};
+
 struct deployment {
 	uint32_t index; /* position in conf.deployment and in every table of the segment */
 	uint32_t group; /* position in conf.group */
@@ -40,6 +46,7 @@ struct deployment {
 	bool api_base_set;      /* configured (shown in /health) */
 	const char *api_key;    /* NULL: no Authorization header */
 	const char *api_version, *organization;
+	struct deployment_aws aws;
 	bool wildcard;          /* model contains '*' */
 	bool blocked;
 	bool insecure_tls;      /* litellm_params.ssl_verify: false */

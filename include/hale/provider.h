@@ -37,6 +37,7 @@ struct endpoint {
 	const char *url;
 	struct http_header header[ENDPOINT_HEADERS_MAX]; /* static ones: credentials, versions */
 	unsigned nheader;
+	const char *region; /* where the model runs, for sign(); NULL: unknown, or of no interest */
 };
 
 /* State of one translated stream (provider events in, OpenAI SSE out). */
@@ -113,6 +114,7 @@ struct provider {
 	const char *default_version;
 	const char *bare_path; /* goes after a base without a path ("/v1"), or NULL */
 	bool local; /* self-hosted: no key is needed */
+	bool aws; /* AWS credentials may take the place of the key; {region} in the base is the deployment's */
 	const struct provider_op *op[MODE_COUNT]; /* NULL: this provider has no such mode */
 };
 

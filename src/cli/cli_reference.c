@@ -65,6 +65,14 @@ static const char cli_reference_ids[] =
 	"and health and cooldowns start anew; set `model_info.id` to keep them. Entries that would have the same id get `-1`,\n"
 	"`-2` and so on appended, in file order.\n";
 
+static const char cli_reference_aws[] =
+	"**AWS.** Requests are signed (Signature Version 4) with `aws_access_key_id` and `aws_secret_access_key`, else with\n"
+	"`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`; an `api_key`, or the variable in the table when the\n"
+	"file has no AWS keys for the deployment, is sent as a bearer key instead. Roles, profiles and instance metadata are not\n"
+	"asked. The region is the one in the model (`bedrock/us-west-2/...`, or an ARN's), then `aws_region_name`, then\n"
+	"`AWS_REGION_NAME`, `AWS_REGION` or `AWS_DEFAULT_REGION`; there is no default. Every Bedrock model is asked through the\n"
+	"Converse API: parts of the name that choose another one (`converse/`, `invoke/` ...) are taken off.\n\n";
+
 /* What stands above the table of a section. */
 static const struct {
 	enum conf_section section;
@@ -170,13 +178,14 @@ cli_reference_providers(struct strbuf *out)
 		cli_reference_variables(p->base_env, HALE_COUNT(p->base_env), out);
 		strbuf_puts(out, " | ");
 		cli_reference_variables(p->key_env, HALE_COUNT(p->key_env), out);
-		strbuf_puts(out, p->local ? " (a key is optional) |\n" : " |\n");
+		strbuf_puts(out, p->aws ? ", or AWS credentials |\n" : p->local ? " (a key is optional) |\n" : " |\n");
 	}
 	strbuf_puts(out,
 	            "\n`gemini`: the key goes into the header `x-goog-api-key`, never into the address, which proxies log. "
 	            "`api_version`\n(`v1beta`) counts where `api_base` has no version. `reasoning_effort: none` turns thoughts "
 	            "off, which otherwise use up\n`max_tokens`; of Gemini 2.5 Pro and 3 it is the least that they allow. Usage "
 	            "of embeddings is 0: Gemini does not count them.\n\n");
+	strbuf_puts(out, cli_reference_aws);
 }
 
 void

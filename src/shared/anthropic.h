@@ -40,8 +40,6 @@ anthropic_fail(struct anthropic_build *b, const char *why)
 
 /* {"type": type}, with the cache mark of the part that it comes from (or NULL). */
 struct json_object *anthropic_request_block(const char *type, struct json_object *part);
-/* Refuses what would change the shape of the answer. */
-int anthropic_params_check(struct anthropic_build *b);
 /* response_format; may add to the system messages. */
 int anthropic_params_format(struct anthropic_build *b);
 /* Everything else. */

@@ -80,24 +80,12 @@ anthropic_params_tool_choice(struct anthropic_build *b)
 	return 0;
 }
 
-/* reasoning_effort as a budget of thinking tokens, LiteLLM's figures; 0: none. */
+/* reasoning_effort as a budget of thinking tokens; 0: none. */
 static int64_t
 anthropic_params_budget(const struct anthropic_build *b)
 {
-	static const struct {
-		const char *word;
-		int64_t budget;
-	} effort[] = {{"low", 1024}, {"medium", 2048}, {"high", 4096}, {"xhigh", 8192}};
-	struct json_object *in = xlate_get(b->in, "reasoning_effort");
-	const char *s = xlate_word(in, "effort");
-
 	/* A turn that called tools must bring its thinking along, or thinking cannot be on. */
-	if (!s || b->bare_tool_turn || !catalogue_is_reasoning(b->model))
-		return 0;
-	for (size_t i = 0; i < HALE_COUNT(effort); i++)
-		if (strcmp(s, effort[i].word) == 0)
-			return effort[i].budget;
-	return 0;
+	return b->bare_tool_turn || !catalogue_is_reasoning(b->model) ? 0 : xlate_reasoning_budget(b->in);
 }
 
 /* max_tokens and thinking: the budget counts as output, so the limit must lie above it. */
@@ -154,14 +142,13 @@ anthropic_params_stop(struct anthropic_build *b)
 int
 anthropic_params_format(struct anthropic_build *b)
 {
-	static const char ask[] = "Answer with one JSON object and nothing else.";
 	struct json_object *in = xlate_get(b->in, "response_format"), *format, *config, *schema, *block;
 
 	if (!in || xlate_is(in, "type", "text"))
 		return 0;
 	if (xlate_is(in, "type", "json_object")) {
 		block = anthropic_request_block("text", NULL);
-		json_object_object_add(block, "text", json_object_new_string(ask));
+		json_object_object_add(block, "text", json_object_new_string(XLATE_ASK_JSON));
 		json_object_array_add(b->system, block);
 		return 0;
 	}
@@ -174,22 +161,6 @@ anthropic_params_format(struct anthropic_build *b)
 	config = json_object_new_object();
 	json_object_object_add(config, "format", format);
 	json_object_object_add(b->out, "output_config", config);
-	return 0;
-}
-
-int
-anthropic_params_check(struct anthropic_build *b)
-{
-	struct json_object *n = xlate_get(b->in, "n"), *audio = xlate_get(b->in, "audio");
-
-	if (n && json_object_get_int64(n) != 1)
-		return anthropic_fail(b, "this provider gives one choice: n must be 1");
-	if (json_object_get_boolean(xlate_get(b->in, "logprobs")))
-		return anthropic_fail(b, "logprobs are not supported by this provider");
-	if (audio)
-		return anthropic_fail(b, "audio output is not supported by this provider");
-	if (xlate_get(b->in, "functions") || xlate_get(b->in, "function_call"))
-		return anthropic_fail(b, "functions are not supported by this provider, use tools");
 	return 0;
 }
 

@@ -307,7 +307,7 @@ anthropic_request_messages(struct anthropic_build *b)
 static int
 anthropic_request_fill(struct anthropic_build *b)
 {
-	int rc = anthropic_params_check(b);
+	int rc = xlate_check_choice(b->in, &b->why);
 
 	json_object_object_add(b->out, "model", json_object_new_string(b->model));
 	if (!rc)

@@ -21,6 +21,8 @@
 #define CONF_INCLUDE_DEPTH_MAX 8
 #define CONF_INCLUDE_FILES_MAX 200
 
+struct deployment;
+
 /* Fast access to a finished configuration. */
 struct conf_index {
 	struct strmap ids, groups;        /* to positions */
@@ -76,6 +78,9 @@ void conf_check_warn(struct conf_build *b, const struct conf_node *n, const char
 const char *conf_check_show(const struct conf_node *n, char *buf, size_t size);
 /* "a map", "a list", "text" ... */
 const char *conf_check_kind(const struct conf_node *n);
+
+/* conf_aws.c: completes d->aws, d->api_key and d->api_base of a deployment on AWS; warns where something is missing. */
+void conf_aws_resolve(struct conf_build *b, const struct conf_node *variables, struct deployment *d);
 
 /* conf_model.c: model_list into c->deployment and c->group. */
 void conf_model_load(struct conf_build *b, struct conf *c, struct conf_index *index);

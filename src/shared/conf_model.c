@@ -141,6 +141,8 @@ conf_model_provider(const struct conf_model *m, struct deployment *d)
 	d->provider = p;
 	if (base == NULL)
 		base = conf_model_nonempty(conf_get_string(d->params, "base_url"));
+	if (base == NULL && p->aws)
+		base = conf_model_nonempty(conf_get_string(d->params, "aws_bedrock_runtime_endpoint"));
 	d->api_base_set = base != NULL;
 	if (base == NULL)
 		base = conf_model_variable(m, p->base_env, HALE_COUNT(p->base_env));
@@ -158,6 +160,8 @@ conf_model_provider(const struct conf_model *m, struct deployment *d)
 		d->api_version = conf_model_variable(m, &p->version_env, 1);
 	if (d->api_version == NULL)
 		d->api_version = p->default_version;
+	if (p->aws)
+		conf_aws_resolve(m->build, m->index->variables, d);
 	return true;
 }
 

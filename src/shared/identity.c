@@ -83,8 +83,10 @@ identity_request(struct strbuf *b, const struct deployment *d, const struct prob
 	}
 	identity_field(b, q->body ? q->body : "", q->body_len);
 	strbuf_printf(b, "%u %d", d->probe.timeout_ms, d->insecure_tls);
-	if (q->op->sign)
+	if (q->op->sign) {
+		identity_text(b, q->endpoint.region);
 		identity_signer(b, d);
+	}
 }
 
 /* Who asks. false: nobody in particular, or somebody else than the deployment's own requests do (a

@@ -12,9 +12,16 @@ src_libshared_a_SOURCES = \
 	src/shared/aws_eventstream.h \
 	src/shared/aws_sigv4.c \
 	src/shared/aws_sigv4.h \
+	src/shared/bedrock.h \
+	src/shared/bedrock_answer.c \
+	src/shared/bedrock_model.c \
+	src/shared/bedrock_params.c \
+	src/shared/bedrock_request.c \
+	src/shared/bedrock_stream.c \
 	src/shared/catalogue.c \
 	src/shared/clock.c \
 	src/shared/conf.c \
+	src/shared/conf_aws.c \
 	src/shared/conf_check.c \
 	src/shared/conf_env.c \
 	src/shared/conf_file.c \
@@ -49,6 +56,7 @@ src_libshared_a_SOURCES = \
 	src/shared/provider.c \
 	src/shared/provider_anthropic.c \
 	src/shared/provider_azure.c \
+	src/shared/provider_bedrock.c \
 	src/shared/provider_endpoint.c \
 	src/shared/provider_impl.h \
 	src/shared/provider_essential.c \

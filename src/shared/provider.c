@@ -56,6 +56,14 @@ static const struct provider provider_table[] = {
 		.op = {[MODE_CHAT] = &provider_gemini_op[MODE_CHAT], [MODE_EMBEDDING] = &provider_gemini_op[MODE_EMBEDDING]},
 	},
 	{
+		.name = "bedrock",
+		.default_base = "https://bedrock-runtime.{region}.amazonaws.com",
+		.key_env = {"AWS_BEARER_TOKEN_BEDROCK"},
+		.base_env = {"AWS_BEDROCK_RUNTIME_ENDPOINT"},
+		.aws = true,
+		.op = {[MODE_CHAT] = &provider_bedrock_op[MODE_CHAT]},
+	},
+	{
 		.name = "groq",
 		.default_base = "https://api.groq.com/openai/v1",
 		.key_env = {"GROQ_API_KEY"},
@@ -249,7 +257,7 @@ provider_of_model(const char *model, const char *custom, const char **rest)
 const char *
 provider_list(void)
 {
-	return "openai, azure, anthropic, gemini, groq, together_ai, deepseek, openrouter, xai, fireworks_ai, perplexity, "
+	return "openai, azure, anthropic, gemini, bedrock, groq, together_ai, deepseek, openrouter, xai, fireworks_ai, perplexity, "
 	       "mistral, jina_ai, voyage, hosted_vllm, vllm, ollama, ollama_chat, lm_studio, custom_openai, "
 	       "openai_like";
 }

@@ -199,6 +199,35 @@ provider_essential_moderation(const char *body, size_t len, const char **why)
 	return false;
 }
 
+/* Members of the object that is the value of w, a part of body. */
+static bool
+provider_essential_inside(const char *body, const struct json_want *w, struct json_want *want, unsigned n)
+{
+	const char *why;
+	size_t at;
+
+	return json_members(body + w->value.start, w->value.len, ESSENTIAL_DEPTH, want, n, &why, &at) == 0;
+}
+
+bool
+provider_essential_converse(const char *body, size_t len, const char **why)
+{
+	struct json_want none = {.key = ""}, want[] = {{.key = "output"}, {.key = "stopReason"}};
+	struct json_want message = {.key = "message"}, content = {.key = "content", .inner = &none, .ninner = 1};
+	const char *output;
+
+	if (!provider_essential_members(body, len, want, HALE_COUNT(want), why))
+		return false;
+	*why = "the answer has no content";
+	output = body + want[0].value.start;
+	if (!provider_essential_inside(body, &want[0], &message, 1) ||
+	    !provider_essential_inside(output, &message, &content, 1))
+		return false;
+	/* Content may be empty when the model had nothing to say; then the answer says why it ended. */
+	return content.first.len || (provider_essential_kind(output + message.value.start, &content) == '[' &&
+	                             provider_essential_kind(body, &want[1]) == '"');
+}
+
 bool
 provider_essential_content(const char *body, size_t len, const char **why)
 {

@@ -38,11 +38,13 @@ bool provider_essential_content(const char *body, size_t len, const char **why);
 bool provider_essential_tokens(const char *body, size_t len, const char **why);     /* Anthropic's input_tokens */
 bool provider_essential_candidate(const char *body, size_t len, const char **why);  /* Gemini's candidates[0] */
 bool provider_essential_vector(const char *body, size_t len, const char **why);     /* Gemini's embeddings[0].values */
+bool provider_essential_converse(const char *body, size_t len, const char **why);   /* Bedrock's output.message.content */
 
 /* Cells by mode; an unused one has no endpoint function. */
 extern const struct provider_op provider_openai_op[MODE_COUNT];
 extern const struct provider_op provider_azure_op[MODE_COUNT];
 extern const struct provider_op provider_anthropic_op[MODE_COUNT];
 extern const struct provider_op provider_gemini_op[MODE_COUNT];
+extern const struct provider_op provider_bedrock_op[MODE_COUNT];
 
 #endif

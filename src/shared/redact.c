@@ -205,8 +205,12 @@ redact_set_collect(struct redact_set *s, const struct conf *c)
 	redact_set_walk(s, c->root, false);
 	redact_set_add(s, c->general.master_key);
 	redact_set_add(s, c->general.database_url);
-	for (uint32_t i = 0; i < c->ndeployment; i++)
+	for (uint32_t i = 0; i < c->ndeployment; i++) {
 		redact_set_add(s, c->deployment[i].api_key);
+		redact_set_add(s, c->deployment[i].aws.key_id);
+		redact_set_add(s, c->deployment[i].aws.secret);
+		redact_set_add(s, c->deployment[i].aws.token);
+	}
 }
 
 const struct redact_set *

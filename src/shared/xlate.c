@@ -278,3 +278,36 @@ xlate_tool_schema(struct json_object *parameters)
 		json_object_object_add(schema, "properties", json_object_new_object());
 	return schema;
 }
+
+int
+xlate_check_choice(struct json_object *openai, const char **why)
+{
+	struct json_object *n = xlate_get(openai, "n");
+
+	if (n && json_object_get_int64(n) != 1)
+		*why = "this provider gives one choice: n must be 1";
+	else if (json_object_get_boolean(xlate_get(openai, "logprobs")))
+		*why = "logprobs are not supported by this provider";
+	else if (xlate_get(openai, "audio"))
+		*why = "audio output is not supported by this provider";
+	else if (xlate_get(openai, "functions") || xlate_get(openai, "function_call"))
+		*why = "functions are not supported by this provider, use tools";
+	else
+		return 0;
+	return HALE_EINVAL;
+}
+
+int64_t
+xlate_reasoning_budget(struct json_object *openai)
+{
+	static const struct {
+		const char *word;
+		int64_t budget;
+	} effort[] = {{"low", 1024}, {"medium", 2048}, {"high", 4096}, {"xhigh", 8192}};
+	const char *s = xlate_word(xlate_get(openai, "reasoning_effort"), "effort");
+
+	for (size_t i = 0; s && i < HALE_COUNT(effort); i++)
+		if (strcmp(s, effort[i].word) == 0)
+			return effort[i].budget;
+	return 0;
+}

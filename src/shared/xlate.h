@@ -13,6 +13,9 @@
 /* One event: far more than any that a provider sends, far less than would hurt. */
 #define XLATE_EVENT_MAX (4u << 20)
 
+/* What response_format "json_object" becomes where the provider has no such switch. */
+#define XLATE_ASK_JSON "Answer with one JSON object and nothing else."
+
 /* A JSON value of its own (json_object_put), NULL when the text is none or has more behind it. */
 struct json_object *xlate_parse_value(const char *text, size_t len);
 /* The same for an object only. */
@@ -60,6 +63,11 @@ void xlate_chunk_string(const struct xlate_chunk *c, unsigned index, const char 
 void xlate_chunk_done(const struct xlate_chunk *c, const char *usage, struct strbuf *out);
 /* An error event; NULL message: a general one. */
 void xlate_chunk_error(const char *message, const char *type, const char *code, struct strbuf *out);
+
+/* Refuses what would change the shape of the answer, for providers that give one plain choice: HALE_EINVAL, *why. */
+int xlate_check_choice(struct json_object *openai, const char **why) HALE_MUST_USE;
+/* reasoning_effort as a budget of thinking tokens, LiteLLM's figures; 0: none was asked for. */
+int64_t xlate_reasoning_budget(struct json_object *openai);
 
 /* Token counts of providers that report cached tokens beside the prompt's. */
 struct xlate_usage {

@@ -160,3 +160,7 @@ UNIT_TESTS += tests/unit/test_aws_eventstream
 tests_unit_test_aws_eventstream_SOURCES = tests/unit/test_aws_eventstream.c
 tests_unit_test_aws_eventstream_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/shared
 tests_unit_test_aws_eventstream_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/test_bedrock
+tests_unit_test_bedrock_SOURCES = tests/unit/test_bedrock.c
+tests_unit_test_bedrock_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/shared
+tests_unit_test_bedrock_LDADD = $(UNIT_LDADD)

@@ -42,6 +42,7 @@ test_of_model(void **state)
 	check_model("openai/*", NULL, "openai", "*");
 	check_model("together_ai/meta-llama/Llama-3-70b", NULL, "together_ai", "meta-llama/Llama-3-70b");
 	check_model("openrouter/openai/gpt-4o", NULL, "openrouter", "openai/gpt-4o");
+	check_model("bedrock/us-west-2/anthropic.claude-v2", NULL, "bedrock", "us-west-2/anthropic.claude-v2");
 	check_model("openai/", NULL, "openai", "");
 	/* custom_llm_provider wins and only its own prefix is taken off */
 	check_model("meta-llama/Llama-3", "openai", "openai", "meta-llama/Llama-3");
@@ -49,7 +50,7 @@ test_of_model(void **state)
 	check_model("openai/gpt-4o", "openrouter", "openrouter", "openai/gpt-4o");
 	check_model("gpt-4o", "no_such", NULL, NULL);
 	/* families without an implementation are unknown on purpose */
-	check_model("bedrock/anthropic.claude-v2", NULL, NULL, NULL);
+	check_model("sagemaker/jumpstart", NULL, NULL, NULL);
 	check_model("gemini-2.0-flash", NULL, NULL, NULL);
 	check_model("cohere/command-r", NULL, NULL, NULL);
 	check_model("meta-llama/Llama-3", NULL, NULL, NULL);
