@@ -48,6 +48,7 @@ main(int argc, char **argv)
 		return CLI_EXIT_USAGE;
 	}
 	log_init("hale", -1, o.debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+	o.once = prober_once;
 	if (o.verb != CLI_RUN)
 		return cli_run(&o);
 	return main_daemon(&o);

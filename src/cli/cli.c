@@ -16,9 +16,9 @@
 #define CLI_NEAR 3 /* how wrong a misspelt option may be */
 
 enum cli_target {
-	CLI_OPT_CONFIG, CLI_OPT_HOST, CLI_OPT_PORT, CLI_OPT_WORKERS, CLI_OPT_KEY, /* with a value */
-	CLI_OPT_DEBUG, CLI_OPT_INSECURE, CLI_OPT_STRICT, CLI_OPT_CHECK, CLI_OPT_REFERENCE, CLI_OPT_HEALTH, CLI_OPT_VERSION,
-	CLI_OPT_HELP,
+	CLI_OPT_CONFIG, CLI_OPT_HOST, CLI_OPT_PORT, CLI_OPT_WORKERS, CLI_OPT_KEY, CLI_OPT_MODEL, CLI_OPT_ID, /* with a value */
+	CLI_OPT_DEBUG, CLI_OPT_INSECURE, CLI_OPT_STRICT, CLI_OPT_CHECK, CLI_OPT_REFERENCE, CLI_OPT_HEALTH, CLI_OPT_DRY_RUN,
+	CLI_OPT_VERSION, CLI_OPT_HELP,
 };
 
 static const struct cli_option {
@@ -38,6 +38,9 @@ static const struct cli_option {
 	{"--print-reference", NULL, NULL, NULL, CLI_OPT_REFERENCE, "check: print docs/config.md"},
 	{"--health", "-health", NULL, NULL, CLI_OPT_HEALTH, "ask the gateway at --host and --port how its models are"},
 	{"--api_key", NULL, "KEY", "LITELLM_MASTER_KEY", CLI_OPT_KEY, "key for --health"},
+	{"--model", "-m", "NAME", NULL, CLI_OPT_MODEL, "probe, plan: only this model_name (or litellm_params.model)"},
+	{"--id", NULL, "ID", NULL, CLI_OPT_ID, "probe, plan: only the deployment with this id"},
+	{"--dry-run", NULL, NULL, NULL, CLI_OPT_DRY_RUN, "probe: show the requests, send nothing"},
 	{"--version", "-v", NULL, NULL, CLI_OPT_VERSION, "print the version"},
 	{"--help", "-h", NULL, NULL, CLI_OPT_HELP, "print this"},
 };
@@ -88,6 +91,8 @@ cli_store(const struct cli_parser *p, enum cli_target target, const char *name, 
 	case CLI_OPT_CONFIG: o->config = value; break;
 	case CLI_OPT_HOST: o->host = value; break;
 	case CLI_OPT_KEY: o->api_key = value; break;
+	case CLI_OPT_MODEL: o->model = value; break;
+	case CLI_OPT_ID: o->id = value; break;
 	case CLI_OPT_PORT:
 		if (!cli_number(p, name, value, UINT16_MAX, &n))
 			return false;
@@ -104,6 +109,7 @@ cli_store(const struct cli_parser *p, enum cli_target target, const char *name, 
 	case CLI_OPT_CHECK: o->verb = CLI_CHECK; break;
 	case CLI_OPT_REFERENCE: o->verb = CLI_REFERENCE; break;
 	case CLI_OPT_HEALTH: o->verb = CLI_HEALTH; break;
+	case CLI_OPT_DRY_RUN: o->dry_run = true; break;
 	case CLI_OPT_VERSION: o->verb = CLI_VERSION; break;
 	case CLI_OPT_HELP: o->verb = CLI_HELP; break;
 	}
@@ -151,10 +157,14 @@ cli_option(const struct cli_parser *p, int argc, char *const *argv, int *at)
 static bool
 cli_plain(const struct cli_parser *p, const char *arg, unsigned n)
 {
-	if (n == 0 && strcmp(arg, "check") == 0) {
-		p->out->verb = CLI_CHECK;
-		return true;
-	}
+	static const struct { const char *word; enum cli_verb verb; } verbs[] = {
+		{"check", CLI_CHECK}, {"probe", CLI_PROBE}, {"plan", CLI_PLAN}};
+
+	for (unsigned i = 0; i < HALE_COUNT(verbs) && n == 0; i++)
+		if (strcmp(arg, verbs[i].word) == 0) {
+			p->out->verb = verbs[i].verb;
+			return true;
+		}
 	if (p->out->config && strcmp(p->out->config, arg) != 0)
 		return cli_fail(p, "unexpected argument \"%s\": the configuration is %s", arg, p->out->config);
 	p->out->config = arg;
@@ -174,6 +184,25 @@ cli_environment(const struct cli_parser *p, cli_getenv_f getenv_f)
 			return false;
 	}
 	p->out->debug = level && strcasecmp(level, "DEBUG") == 0;
+	return true;
+}
+
+/* What belongs to a verb stands with it, and what it needs is there. */
+static bool
+cli_is_complete(const struct cli_parser *p)
+{
+	const struct cli_options *o = p->out;
+	bool selects = o->verb == CLI_PROBE || o->verb == CLI_PLAN;
+	const char *verb = o->verb == CLI_PROBE ? "probe" : o->verb == CLI_PLAN ? "plan" : "check";
+
+	if ((selects || o->verb == CLI_CHECK) && o->config == NULL)
+		return cli_fail(p, "%s needs a file: hale %s FILE", verb, verb);
+	if ((o->model || o->id) && !selects)
+		return cli_fail(p, "--model and --id belong to hale probe and hale plan");
+	if (o->model && o->id)
+		return cli_fail(p, "--model or --id, not both");
+	if (o->dry_run && o->verb != CLI_PROBE)
+		return cli_fail(p, "--dry-run belongs to hale probe");
 	return true;
 }
 
@@ -200,8 +229,8 @@ cli_parse(int argc, char *const *argv, cli_getenv_f getenv_f, struct cli_options
 	config = getenv_f("CONFIG_FILE_PATH");
 	if (out->config == NULL && config && *config)
 		out->config = config;
-	if (out->verb == CLI_CHECK && out->config == NULL)
-		return cli_fail(&p, "check needs a file: hale check FILE");
+	if (!cli_is_complete(&p))
+		return false;
 	if (out->config && *out->config == '\0')
 		return cli_fail(&p, "--config: the name of the file is empty");
 	return true;
@@ -213,6 +242,10 @@ cli_help(struct strbuf *out)
 	strbuf_puts(out, "hale: an LLM gateway that probes its upstreams and routes around the sick ones\n\n"
 	                 "usage: hale [--config FILE] [options]     serve\n"
 	                 "       hale check FILE [--strict]         validate a configuration\n"
+	                 "       hale probe FILE [--model NAME|--id ID] [--dry-run]\n"
+	                 "                                         probe now and show request and answer\n"
+	                 "       hale plan FILE [--model NAME|--id ID]\n"
+	                 "                                         what background probes will cost\n"
 	                 "       hale --health [--host H] [--port P] show the health of a running gateway\n\noptions:\n");
 	for (unsigned i = 0; i < HALE_COUNT(cli_table); i++) {
 		const struct cli_option *t = &cli_table[i];
@@ -236,6 +269,10 @@ cli_run(const struct cli_options *o)
 		return cli_check(o);
 	if (o->verb == CLI_HEALTH)
 		return cli_health(o);
+	if (o->verb == CLI_PROBE)
+		return cli_probe(o);
+	if (o->verb == CLI_PLAN)
+		return cli_plan(o);
 	strbuf_init(&text, 0);
 	if (o->verb == CLI_REFERENCE)
 		cli_reference(&text);

@@ -3,45 +3,16 @@
 
 #include "cli.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "hale/arena.h"
 #include "hale/conf.h"
 #include "hale/deployment.h"
+#include "hale/err.h"
 #include "hale/probe.h"
 #include "hale/provider.h"
 #include "hale/redact.h"
 #include "hale/strbuf.h"
 
 #define CLI_CHECK_DEPLOYMENTS 200 /* shown; more are only counted */
-
-static int
-cli_check_order(const void *a, const void *b)
-{
-	const struct err_entry *x = a, *y = b;
-	int c = strcmp(x->file ? x->file : "", y->file ? y->file : "");
-
-	if (c == 0)
-		c = (x->line > y->line) - (x->line < y->line);
-	return c ? c : (x->column > y->column) - (x->column < y->column);
-}
-
-/* In the order of the file: the loader works section by section. */
-static void
-cli_check_list(struct err_entry *list, unsigned seen, const char *kind, const char *plural)
-{
-	unsigned n = seen < ERRLIST_MAX ? seen : ERRLIST_MAX;
-	char text[1024];
-
-	qsort(list, n, sizeof(*list), cli_check_order);
-	for (unsigned i = 0; i < n; i++) {
-		errlist_format(&list[i], text, sizeof(text));
-		fprintf(stderr, "%s%s\n", text, kind);
-	}
-	if (seen > n)
-		fprintf(stderr, "... and %u more %s\n", seen - n, plural);
-}
 
 /* "chat (default)": what it is taken for, and what says so. */
 static const char *
@@ -100,22 +71,13 @@ cli_check_summary(const struct conf *c)
 int
 cli_check(const struct cli_options *o)
 {
-	struct stat st;
-	bool unreadable = access(o->config, R_OK) == -1 || (stat(o->config, &st) == 0 && S_ISDIR(st.st_mode));
-	struct conf *c = NULL;
 	struct errlist errs;
-	int rc, code;
+	struct conf *c;
+	int code;
 
 	errlist_init(&errs);
-	rc = conf_load(o->config, &c, &errs);
-	cli_check_list(errs.error, errs.nerror, "", "errors");
-	cli_check_list(errs.warning, errs.nwarning, o->strict ? "" : " (warning)", "warnings");
-	code = rc == 0 && !(o->strict && errs.nwarning) ? CLI_EXIT_OK : CLI_EXIT_BAD;
-	if (code == CLI_EXIT_BAD && unreadable)
-		code = CLI_EXIT_USAGE;
-	if (rc != 0 && errs.nerror == 0)
-		fprintf(stderr, "%s: %s\n", o->config, err_text(rc));
-	if (code == CLI_EXIT_OK)
+	c = cli_load(o, &errs, &code);
+	if (c)
 		cli_check_summary(c);
 	printf("%s: %s, %u error%s, %u warning%s\n", o->config, code == CLI_EXIT_OK ? "valid" : "not valid", errs.nerror,
 	       errs.nerror == 1 ? "" : "s", errs.nwarning, errs.nwarning == 1 ? "" : "s");

@@ -4,4 +4,7 @@ src_libcli_a_SOURCES = \
 	src/cli/cli.h \
 	src/cli/cli_check.c \
 	src/cli/cli_health.c \
+	src/cli/cli_load.c \
+	src/cli/cli_plan.c \
+	src/cli/cli_probe.c \
 	src/cli/cli_reference.c

@@ -7,6 +7,7 @@ src_libprober_a_SOURCES = \
 	src/prober/prober_cycle.c \
 	src/prober/prober_hosts.c \
 	src/prober/prober_message.c \
+	src/prober/prober_once.c \
 	src/prober/prober_policy.c \
 	src/prober/prober_publish.c \
 	src/prober/prober_round.c \

@@ -183,7 +183,8 @@ prober_check_head_cb(void *arg, int status, const struct http_header *header, un
 {
 	struct prober_check *c = arg;
 
-	(void)status;
+	if (c->env->watch)
+		c->env->watch->head(c->env->watch->arg, status, header, nheader);
 	for (unsigned i = 0; i < nheader; i++)
 		for (int h = 0; h < CHECK_HEADERS; h++)
 			if (strcasecmp(header[i].name, check_header_name[h]) == 0) {
@@ -243,6 +244,8 @@ prober_check_end_cb(void *arg, const struct upstream_result *u)
 	struct prober_report r, failed;
 
 	c->call = NULL;
+	if (c->env->watch)
+		c->env->watch->answer(c->env->watch->arg, in.body, in.body_len, in.body_cut);
 	prober_classify(&in, &k);
 	prober_check_report(c, &k, u, &r);
 	while (k.reason == REASON_BAD_PROBE && k.next != c->adapt && !prober_check_differs(c, k.next))
@@ -333,6 +336,8 @@ prober_check_send(struct prober_check *c, struct prober_report *failed)
 	c->call = upstream_start(c->env->upstream, &r, &prober_check_ops, c, &err);
 	if (c->call) {
 		c->requests++;
+		if (c->env->watch)
+			c->env->watch->sent(c->env->watch->arg, &c->request);
 		return true;
 	}
 	prober_check_unsent(c, REASON_CONNECT_ERROR, "the address is not a valid URL", failed);

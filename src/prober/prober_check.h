@@ -7,13 +7,24 @@
 
 struct conf;
 struct deployment;
+struct http_header;
+struct probe_request;
 struct prober_check;
 struct upstream;
+
+/* Sees what goes over the wire, before it is judged. All borrowed; secrets are not masked. */
+struct prober_check_watch {
+	void (*sent)(void *arg, const struct probe_request *q);
+	void (*head)(void *arg, int status, const struct http_header *h, unsigned n);
+	void (*answer)(void *arg, const char *body, size_t len, bool cut); /* cut: body is a prefix */
+	void *arg;
+};
 
 /* What a check needs of its process; outlives it. */
 struct prober_check_env {
 	struct upstream *upstream;
 	const struct conf *conf;
+	const struct prober_check_watch *watch; /* NULL: nobody looks */
 };
 
 struct prober_report {

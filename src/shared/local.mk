@@ -100,6 +100,7 @@ noinst_HEADERS += \
 	include/hale/log.h \
 	include/hale/mode.h \
 	include/hale/near.h \
+	include/hale/once.h \
 	include/hale/outcome.h \
 	include/hale/probe.h \
 	include/hale/proc.h \
