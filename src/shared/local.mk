@@ -44,6 +44,7 @@ src_libshared_a_SOURCES = \
 	src/shared/ipc.c \
 	src/shared/log.c \
 	src/shared/mode.c \
+	src/shared/multipart.c \
 	src/shared/near.c \
 	src/shared/outcome.c \
 	src/shared/proc.c \
@@ -99,6 +100,7 @@ noinst_HEADERS += \
 	include/hale/json_scan.h \
 	include/hale/log.h \
 	include/hale/mode.h \
+	include/hale/multipart.h \
 	include/hale/near.h \
 	include/hale/once.h \
 	include/hale/outcome.h \

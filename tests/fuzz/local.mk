@@ -36,3 +36,6 @@ FUZZ_TARGETS += tests/fuzz/fuzz_prober_reply
 tests_fuzz_fuzz_prober_reply_SOURCES = tests/fuzz/fuzz_prober_reply.c tests/fuzz/fuzz_driver.c
 tests_fuzz_fuzz_prober_reply_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/prober
 tests_fuzz_fuzz_prober_reply_LDADD = src/libprober.a src/libshared.a $(HALE_LIBS)
+FUZZ_TARGETS += tests/fuzz/fuzz_multipart
+tests_fuzz_fuzz_multipart_SOURCES = tests/fuzz/fuzz_multipart.c tests/fuzz/fuzz_driver.c
+tests_fuzz_fuzz_multipart_LDADD = $(FUZZ_LDADD)

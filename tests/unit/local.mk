@@ -164,3 +164,6 @@ UNIT_TESTS += tests/unit/test_bedrock
 tests_unit_test_bedrock_SOURCES = tests/unit/test_bedrock.c
 tests_unit_test_bedrock_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/shared
 tests_unit_test_bedrock_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/test_multipart
+tests_unit_test_multipart_SOURCES = tests/unit/test_multipart.c
+tests_unit_test_multipart_LDADD = $(UNIT_LDADD)
