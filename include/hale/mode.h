@@ -21,6 +21,8 @@ enum mode {
 	MODE_MODERATION,
 	MODE_MESSAGES, /* Anthropic's own format; in config "anthropic_messages" */
 	MODE_COUNT_TOKENS, /* the question beside it; no deployment is for that alone: no word in config */
+	MODE_AUDIO_TRANSLATION, /* beside transcription, in the same way */
+	MODE_IMAGE_VARIATION,   /* beside image_edit */
 	MODE_COUNT
 };
 
@@ -28,6 +30,7 @@ enum mode {
 enum dialect {
 	DIALECT_CHAT = 0,  /* OpenAI's chat chunks, and everything that has no stream */
 	DIALECT_RESPONSES, /* OpenAI's typed events */
+	DIALECT_MEDIA,     /* the same of images and sound, where some servers send chat chunks */
 	DIALECT_MESSAGES,  /* Anthropic's */
 	DIALECT_COUNT
 };

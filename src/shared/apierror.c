@@ -89,7 +89,7 @@ apierror_event(struct strbuf *out, enum dialect d, uint32_t sequence, int status
 	if (d == DIALECT_MESSAGES) {
 		strbuf_puts(out, "event: error\ndata: ");
 		apierror_anthropic(out, status, message, NULL, NULL);
-	} else if (d == DIALECT_RESPONSES) {
+	} else if (d == DIALECT_RESPONSES || d == DIALECT_MEDIA) {
 		/* The event as the API defines it, and the member "error" that makes OpenAI's SDKs raise. */
 		strbuf_init(&e, 0);
 		apierror_openai(&e, status, message, "upstream_error", NULL, code);

@@ -20,6 +20,8 @@ static const char *const mode_names[MODE_COUNT] = {
 	[MODE_MODERATION] = "moderation",
 	[MODE_MESSAGES] = "anthropic_messages",
 	[MODE_COUNT_TOKENS] = "count_tokens",
+	[MODE_AUDIO_TRANSLATION] = "audio_translation",
+	[MODE_IMAGE_VARIATION] = "image_variation",
 };
 
 static const char *const mode_foreign[] = {"video_generation", "evaluation", "search", "vector_store", "guardrail"};
@@ -51,11 +53,12 @@ mode_dialect(enum mode m)
 {
 	switch (m) {
 	case MODE_RESPONSES:
+		return DIALECT_RESPONSES;
 	case MODE_IMAGE_GENERATION:
 	case MODE_IMAGE_EDIT:
 	case MODE_AUDIO_TRANSCRIPTION:
 	case MODE_AUDIO_SPEECH:
-		return DIALECT_RESPONSES;
+		return DIALECT_MEDIA;
 	case MODE_MESSAGES:
 	case MODE_COUNT_TOKENS:
 		return DIALECT_MESSAGES;

@@ -105,6 +105,8 @@ const struct provider_op provider_azure_op[MODE_COUNT] = {
 	[MODE_IMAGE_EDIT] = CELL("/images/edits", .form = OP_MULTIPART, .essential = provider_essential_image),
 	[MODE_AUDIO_TRANSCRIPTION] = CELL("/audio/transcriptions", .form = OP_MULTIPART,
 	                                  .essential = provider_essential_transcript),
+	[MODE_AUDIO_TRANSLATION] = CELL("/audio/translations", .form = OP_MULTIPART,
+	                                .essential = provider_essential_transcript),
 	[MODE_AUDIO_SPEECH] = CELL("/audio/speech", .binary = true, .essential = provider_essential_audio),
 	[MODE_BATCH] = CELL("/batches", .form = OP_LIST, .essential = provider_essential_list),
 	[MODE_RESPONSES] = CELL("/responses", .essential = provider_essential_output),

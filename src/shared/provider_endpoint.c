@@ -19,9 +19,9 @@
 
 /* Longer ones before those that they end in. */
 static const char *const provider_mode_path[] = {
-	"/chat/completions", "/completions", "/embeddings", "/images/generations", "/images/edits",
-	"/audio/transcriptions", "/audio/speech", "/rerank", "/responses", "/moderations", "/ocr", "/messages",
-	"/messages/count_tokens",
+	"/chat/completions", "/completions", "/embeddings", "/images/generations", "/images/edits", "/images/variations",
+	"/audio/transcriptions", "/audio/translations", "/audio/speech", "/rerank", "/responses", "/moderations", "/ocr",
+	"/messages", "/messages/count_tokens",
 };
 
 /* No control characters, no space: nothing that could end the request line or the header. */

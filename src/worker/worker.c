@@ -29,7 +29,6 @@
 #include "hale/provider.h"
 #include "hale/upstream.h"
 #include "worker_http.h"
-#include "worker_proxy.h"
 #include "worker_rounds.h"
 #include "worker_route.h"
 #include "worker_route_table.h"
@@ -141,9 +140,19 @@ worker_drain_cb(evutil_socket_t fd, short what, void *arg)
 static void
 worker_deadline_cb(evutil_socket_t fd, short what, void *arg)
 {
+	struct worker *w = arg;
+	struct worker_task *t, *next;
+	unsigned n = 0;
+
 	(void)fd;
 	(void)what;
-	worker_proxy_end_all(arg);
+	for (t = TAILQ_FIRST(&w->running); t; t = next) {
+		next = TAILQ_NEXT(t, entry);
+		t->end(t);
+		n++;
+	}
+	if (n)
+		log_warn("drain timeout, requests ended with an error: %u", n);
 }
 
 static void

@@ -21,6 +21,13 @@ struct route_table;
 struct upstream;
 struct worker_rounds;
 
+/* Something that runs for a client, a relayed request for example; the first member of what it is. */
+struct worker_task {
+	TAILQ_ENTRY(worker_task) entry;
+	/* The time of a drain is up: tells the client, ends and frees it. */
+	void (*end)(struct worker_task *t);
+};
+
 struct worker {
 	const struct heritage *heritage;
 	const struct conf *conf;
@@ -40,8 +47,8 @@ struct worker {
 	bool listening;
 	unsigned last_accepts; /* turns of the loop left to empty the listening sockets before they are closed */
 	int exit_code;
-	TAILQ_HEAD(worker_running, proxy) running; /* relayed requests without an end so far */
-	struct event *deadline;                    /* of a drain: what still runs then is told so and ended */
+	TAILQ_HEAD(worker_running, worker_task) running;
+	struct event *deadline; /* of a drain: what still runs then is told so and ended */
 };
 
 /* 64 fresh random bits, seeded from the kernel at start: see worker_route_random(). */

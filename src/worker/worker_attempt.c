@@ -11,7 +11,6 @@
 #include "hale/hale.h"
 
 #include <event2/event.h>
-#include <json-c/json.h>
 #include <strings.h>
 
 #include "hale/arena.h"
@@ -244,6 +243,37 @@ worker_attempt_stream_piece(struct proxy *p, const char *data, size_t len)
 	return worker_attempt_pass(p, data, len, a->watch.content, ATTEMPT_PREFIX_MAX);
 }
 
+/* Does the answer call itself text? Then it is an error page or an error object, whatever its status. */
+static bool
+worker_attempt_is_text(const struct attempt *a)
+{
+	static const char *const type[] = {"text/", "application/json", "application/problem+json", "application/xml"};
+
+	for (size_t i = 0; a->content_type && i < HALE_COUNT(type); i++)
+		if (strncasecmp(a->content_type, type[i], strlen(type[i])) == 0)
+			return true;
+	return false;
+}
+
+/* Bytes that are passed on as they come, once the first of them are neither an object nor a page of markup. */
+static bool
+worker_attempt_bytes_piece(struct proxy *p, const char *data, size_t len)
+{
+	struct attempt *a = &p->a;
+	size_t at = 0;
+
+	if (!p->begun && worker_attempt_is_text(a)) {
+		if (a->hold.len < ATTEMPT_ERROR_BODY_MAX)
+			strbuf_add(&a->hold, data, len);
+		return true;
+	}
+	if (a->hold.len == 0)
+		while (at < len && strchr(" \t\r\n", data[at]) && data[at])
+			at++;
+	return worker_attempt_pass(p, data, len, a->hold.len == 0 && at < len && data[at] != '{' && data[at] != '<',
+	                           ATTEMPT_PREFIX_MAX);
+}
+
 static bool
 worker_attempt_body_cb(void *arg, const char *data, size_t len)
 {
@@ -257,6 +287,8 @@ worker_attempt_body_cb(void *arg, const char *data, size_t len)
 	}
 	if (a->sse)
 		return worker_attempt_stream_piece(p, data, len);
+	if (a->op->binary && a->op->xlate == NULL)
+		return worker_attempt_bytes_piece(p, data, len);
 	if (a->op->xlate == NULL)
 		return worker_attempt_pass(p, data, len, false, ATTEMPT_HOLD_MAX);
 	strbuf_add(&a->hold, data, len);
@@ -374,6 +406,23 @@ worker_attempt_xlate_whole(struct proxy *p)
 	return err;
 }
 
+/* Is the whole answer what the mode is for? */
+static bool
+worker_attempt_is_good(const struct proxy *p, const char **why)
+{
+	const struct attempt *a = &p->a;
+
+	if (p->plain) { /* text was asked for: anything but nothing */
+		*why = "the answer is empty";
+		return a->hold.len > 0;
+	}
+	if (a->op->binary && a->op->xlate == NULL && a->hold.len && worker_attempt_is_text(a)) {
+		*why = "the answer is text, not audio";
+		return false;
+	}
+	return a->op->essential == NULL || a->op->essential(strbuf_str(&a->hold), a->hold.len, why);
+}
+
 static void
 worker_attempt_whole_end(struct proxy *p)
 {
@@ -385,7 +434,7 @@ worker_attempt_whole_end(struct proxy *p)
 		worker_proxy_done(p, OUTCOME_OK);
 		return;
 	}
-	if (a->op->essential && !a->op->essential(strbuf_str(&a->hold), a->hold.len, &why)) {
+	if (!worker_attempt_is_good(p, &why)) {
 		worker_attempt_fail(p, OUTCOME_BROKEN, 502, why, "upstream_bad_answer");
 		return;
 	}
@@ -424,49 +473,6 @@ static const struct upstream_ops worker_attempt_ops = {
 	.end = worker_attempt_end_cb,
 };
 
-/* The client's body with the upstream's model name in place of the asked one. */
-static int
-worker_attempt_splice(struct proxy *p, const char *model, struct upstream_request *q)
-{
-	struct strbuf token;
-	char *text;
-
-	strbuf_init(&token, 0);
-	strbuf_json_string(&token, model);
-	text = arena_strndup(p->arena, strbuf_str(&token), token.len);
-	strbuf_release(&token);
-	q->nbody = 3;
-	return json_splice(p->body, p->body_len, &p->scan, text, strlen(text), q->body);
-}
-
-static int
-worker_attempt_translate(struct proxy *p, const char *model, struct upstream_request *q, const char **why)
-{
-	struct json_tokener *tok = json_tokener_new_ex((int)p->w->conf->limits.json_depth_max);
-	struct json_object *o;
-	int err;
-
-	if (tok == NULL || p->body_len > INT32_MAX) {
-		*why = "request too large to translate";
-		json_tokener_free(tok);
-		return HALE_ELIMIT;
-	}
-	o = json_tokener_parse_ex(tok, p->body, (int)p->body_len);
-	json_tokener_free(tok);
-	if (o == NULL) {
-		*why = "The request body is not valid JSON.";
-		return HALE_EINVAL;
-	}
-	err = p->a.op->xlate->request(p->a.d, model, o, &p->a.out, why);
-	json_object_put(o);
-	if (err == 0) {
-		q->body[0] = (struct iovec){arena_strndup(p->arena, strbuf_str(&p->a.out), p->a.out.len), p->a.out.len};
-		q->nbody = 1;
-		strbuf_clear(&p->a.out);
-	}
-	return err;
-}
-
 static void
 worker_attempt_timers(const struct proxy *p, struct upstream_timers *t)
 {
@@ -478,6 +484,8 @@ worker_attempt_timers(const struct proxy *p, struct upstream_timers *t)
 	t->total_ms = d->timeout_ms ? d->timeout_ms : c->router.timeout_ms;
 	if (p->stream && worker_attempt_begin_ms(p))
 		t->head_ms = worker_attempt_begin_ms(p);
+	if (p->a.op->binary)
+		t->idle_ms = c->limits.stream_idle_timeout_ms;
 }
 
 /* Headers of this one request: what the body is, and the signature of providers that want one. */
@@ -486,8 +494,10 @@ worker_attempt_headers(struct proxy *p, struct http_header *header, struct upstr
 {
 	struct provider_sign s = {.d = p->a.d, .endpoint = q->endpoint, .body = q->body, .nbody = q->nbody};
 
-	header[0] = (struct http_header){"Content-Type", "application/json"};
-	header[1] = (struct http_header){"Accept", p->stream ? "text/event-stream" : "application/json"};
+	header[0] = (struct http_header){"Content-Type", p->body_type ? p->body_type : "application/json"};
+	header[1] = (struct http_header){"Accept", p->stream                        ? "text/event-stream"
+	                                           : p->plain || p->a.op->binary ? "*/*"
+	                                                                         : "application/json"};
 	q->header = header;
 	q->nheader = 2;
 	if (p->a.op->sign == NULL)
@@ -525,10 +535,8 @@ worker_attempt_start(struct proxy *p, const struct deployment *d, const char **w
 		q.endpoint = worker_pass_up(p, a->op, q.endpoint);
 	if (q.endpoint == NULL)
 		err = HALE_EUNSUPPORTED;
-	else if (a->op->xlate && a->op->xlate->request)
-		err = worker_attempt_translate(p, model, &q, why);
 	else
-		err = worker_attempt_splice(p, model, &q);
+		err = worker_body_upstream(p, model, &q, why);
 	worker_attempt_timers(p, &q.timers);
 	if (err == 0)
 		err = worker_attempt_headers(p, header, &q, why);

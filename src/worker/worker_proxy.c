@@ -23,14 +23,12 @@
 #include "worker_http.h"
 #include "worker_proxy_int.h"
 
-#define PROXY_MODEL_BYTES 1024
-
 static void
 worker_proxy_free(struct proxy *p)
 {
 	struct arena *a = p->arena;
 
-	TAILQ_REMOVE(&p->w->running, p, entry);
+	TAILQ_REMOVE(&p->w->running, &p->task, entry);
 	worker_attempt_clear(p);
 	if (p->backoff)
 		event_free(p->backoff);
@@ -189,62 +187,25 @@ worker_proxy_failed(struct proxy *p, const struct attempt_failure *f)
 		worker_proxy_refuse(p, 500, "The gateway could not start a timer.", NULL, NULL);
 }
 
-/* Member that the mode cannot do without. */
-static const char *
-worker_proxy_missing(const struct proxy *p)
+/* The worker's time is up: an error that says so. */
+static void
+worker_proxy_end(struct worker_task *t)
 {
-	if (p->mode == MODE_CHAT && p->scan.messages.len == 0)
-		return "messages";
-	if (p->mode == MODE_COMPLETION && p->scan.prompt.len == 0)
-		return "prompt";
-	if (p->mode == MODE_EMBEDDING && p->scan.input.len == 0)
-		return "input";
-	if (p->mode == MODE_RESPONSES && p->scan.input.len == 0 && p->scan.prompt.len == 0) /* a stored prompt has its own */
-		return "input";
-	return NULL;
-}
+	static const struct attempt_failure f = {
+		.status = 503, .text = "the gateway is shutting down", .code = "shutting_down"};
+	struct proxy *p = (struct proxy *)t;
 
-/* Reads the body's top level. False: answered, p is gone. */
-static bool
-worker_proxy_parse(struct proxy *p)
-{
-	char message[160], *model;
-	const char *why, *missing;
-	size_t at;
-	int err;
-
-	p->body = http_req_body(p->r, &p->body_len);
-	err = json_scan(p->body, p->body_len, p->w->conf->limits.json_depth_max, &p->scan, &why, &at);
-	if (err != 0) {
-		snprintf(message, sizeof(message), "The request body is not valid JSON: %s at byte %zu.", why, at);
-		worker_proxy_refuse(p, 400, message, NULL, "invalid_json");
-		return false;
+	if (p->a.d == NULL) { /* between two attempts */
+		worker_proxy_refuse(p, f.status, "The gateway is shutting down.", NULL, f.code);
+		return;
 	}
-	if (p->scan.model.len <= 2) { /* absent, or "" */
-		worker_proxy_refuse(p, 400, "Missing required parameter: 'model'. See /v1/models for what is available.",
-		                    "model", "missing_required_parameter");
-		return false;
-	}
-	model = arena_alloc(p->arena, p->scan.model.len + 1);
-	if (p->scan.model.len > PROXY_MODEL_BYTES ||
-	    json_unescape(p->body + p->scan.model.start, p->scan.model.len, model, p->scan.model.len + 1) != 0) {
-		worker_proxy_refuse(p, 400, "Invalid parameter: 'model' must be a string of at most 1024 bytes.", "model",
-		                    "invalid_type");
-		return false;
-	}
-	p->model = model;
-	p->stream = p->scan.stream;
-	missing = worker_proxy_missing(p);
-	if (missing) {
-		snprintf(message, sizeof(message), "Missing required parameter: '%s'.", missing);
-		worker_proxy_refuse(p, 400, message, missing, "missing_required_parameter");
-		return false;
-	}
-	return true;
+	outcome_dropped(p->w->table, p->w->index, p->a.d->index);
+	strbuf_printf(&p->trail, "%s%s", p->trail.len ? "; " : "", f.text);
+	worker_proxy_give_up(p, &f);
 }
 
 void
-worker_proxy_start(struct worker *w, struct http_req *r, enum mode m)
+worker_proxy_start(struct worker *w, struct http_req *r, enum mode m, const char *model, size_t len)
 {
 	struct arena *a = arena_new(2048);
 	struct proxy *p = arena_alloc(a, sizeof(*p));
@@ -255,10 +216,12 @@ worker_proxy_start(struct worker *w, struct http_req *r, enum mode m)
 	p->arena = a;
 	p->mode = m;
 	p->dialect = mode_dialect(m);
-	TAILQ_INSERT_TAIL(&w->running, p, entry);
+	p->model = model ? arena_strndup(a, model, len) : NULL;
+	p->task.end = worker_proxy_end;
+	TAILQ_INSERT_TAIL(&w->running, &p->task, entry);
 	strbuf_init(&p->trail, 1024);
 	worker_call_id(w, p->call_id);
-	if (!worker_proxy_parse(p))
+	if (!worker_body_read(p))
 		return;
 	if (!worker_choose_init(&p->choice, w, a, p->call_id, p->model, m, &no)) {
 		worker_proxy_no_choice(p, &no);
@@ -270,27 +233,4 @@ worker_proxy_start(struct worker *w, struct http_req *r, enum mode m)
 		counter_add(w->table, w->index, COUNTER_STREAMS, 1);
 	http_req_watch(r, worker_proxy_gone, worker_proxy_drained, p);
 	worker_proxy_next(p);
-}
-
-void
-worker_proxy_end_all(struct worker *w)
-{
-	const struct attempt_failure f = {
-		.status = 503, .text = "the gateway is shutting down", .code = "shutting_down"};
-	struct proxy *p, *next;
-	unsigned n = 0;
-
-	for (p = TAILQ_FIRST(&w->running); p; p = next) {
-		next = TAILQ_NEXT(p, entry);
-		n++;
-		if (p->a.d == NULL) { /* between two attempts */
-			worker_proxy_refuse(p, f.status, "The gateway is shutting down.", NULL, f.code);
-			continue;
-		}
-		outcome_dropped(w->table, w->index, p->a.d->index);
-		strbuf_printf(&p->trail, "%s%s", p->trail.len ? "; " : "", f.text);
-		worker_proxy_give_up(p, &f);
-	}
-	if (n)
-		log_warn("drain timeout, requests ended with an error: %u", n);
 }

@@ -1,4 +1,4 @@
-/* The state of one relayed request, shared by worker_proxy.c, worker_attempt.c and worker_answer.c only. */
+/* The state of one relayed request, shared by the files that are named below only. */
 #ifndef HALE_WORKER_PROXY_INT_H
 #define HALE_WORKER_PROXY_INT_H
 
@@ -10,6 +10,7 @@
 #include "hale/provider.h"
 #include "hale/strbuf.h"
 #include "hale/upstream.h"
+#include "worker.h"
 #include "worker_choose.h"
 #include "worker_sse.h"
 
@@ -17,7 +18,12 @@ struct arena;
 struct deployment;
 struct event;
 struct http_req;
-struct worker;
+
+/* Where the upstream's model name goes in the client's body, and what stands around it when the body has none. */
+struct body_hole {
+	size_t start, len;
+	const char *before, *after;
+};
 
 #define PROXY_PASS_MAX 24 /* upstream headers that are passed on */
 
@@ -45,7 +51,7 @@ struct attempt {
 };
 
 struct proxy {
-	TAILQ_ENTRY(proxy) entry; /* in worker.running */
+	struct worker_task task; /* first: worker.running points at it */
 	struct worker *w;
 	struct http_req *r;
 	struct arena *arena;
@@ -53,11 +59,14 @@ struct proxy {
 	enum dialect dialect; /* of the client */
 	const char *body; /* the client's, borrowed */
 	size_t body_len;
-	struct json_scan scan;
+	const char *body_type;  /* content type of a form; NULL: JSON */
+	struct body_hole hole;
+	struct json_scan scan;  /* of JSON */
 	const char *model; /* as asked, unescaped */
 	struct choice choice;
 	unsigned attempts, attempts_max;
 	bool stream;
+	bool plain;  /* an answer in plain text was asked for */
 	bool begun;  /* bytes of an answer went to the client: no other attempt is possible */
 	bool paused; /* the upstream waits for a slow client */
 	struct event *backoff; /* before the next attempt; made when first needed */
@@ -83,6 +92,12 @@ void worker_proxy_failed(struct proxy *p, const struct attempt_failure *f);    /
 void worker_proxy_done(struct proxy *p, enum outcome_class c);                 /* answered; frees p */
 /* A proper answer of the gateway itself; frees p. */
 void worker_proxy_refuse(struct proxy *p, int status, const char *message, const char *param, const char *code);
+
+/* worker_body.c */
+/* Reads model, stream and the like; needs p->r and p->mode. False: answered, p is gone. */
+bool worker_body_read(struct proxy *p);
+/* The body of an attempt. HALE_EINVAL: the deployment cannot be asked that, *why says so to the client. */
+int worker_body_upstream(struct proxy *p, const char *model, struct upstream_request *q, const char **why);
 
 /* worker_attempt.c */
 /* 0 or an error with *why; then nothing runs. */

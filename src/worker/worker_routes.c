@@ -38,6 +38,25 @@ static const struct worker_routes_row worker_routes_table[] = {
 	{"/messages", NULL, MODE_MESSAGES, false},
 	{"/v1/messages/count_tokens", NULL, MODE_COUNT_TOKENS, false},
 	{"/messages/count_tokens", NULL, MODE_COUNT_TOKENS, false},
+	{"/v1/images/generations", NULL, MODE_IMAGE_GENERATION, false},
+	{"/images/generations", NULL, MODE_IMAGE_GENERATION, false},
+	{"/v1/images/edits", NULL, MODE_IMAGE_EDIT, false},
+	{"/images/edits", NULL, MODE_IMAGE_EDIT, false},
+	{"/v1/images/variations", NULL, MODE_IMAGE_VARIATION, false},
+	{"/images/variations", NULL, MODE_IMAGE_VARIATION, false},
+	{"/v1/audio/speech", NULL, MODE_AUDIO_SPEECH, false},
+	{"/audio/speech", NULL, MODE_AUDIO_SPEECH, false},
+	{"/v1/audio/transcriptions", NULL, MODE_AUDIO_TRANSCRIPTION, false},
+	{"/audio/transcriptions", NULL, MODE_AUDIO_TRANSCRIPTION, false},
+	{"/v1/audio/translations", NULL, MODE_AUDIO_TRANSLATION, false},
+	{"/audio/translations", NULL, MODE_AUDIO_TRANSLATION, false},
+	{"/v1/rerank", NULL, MODE_RERANK, false},
+	{"/v2/rerank", NULL, MODE_RERANK, false},
+	{"/rerank", NULL, MODE_RERANK, false},
+	{"/v1/ocr", NULL, MODE_OCR, false},
+	{"/ocr", NULL, MODE_OCR, false},
+	{"/v1/moderations", NULL, MODE_MODERATION, false},
+	{"/moderations", NULL, MODE_MODERATION, false},
 	{"/health", worker_health_get, MODE_NONE, false},
 	{"/health/liveliness", worker_health_liveness, MODE_NONE, true},
 	{"/health/liveness", worker_health_liveness, MODE_NONE, true},
@@ -51,17 +70,53 @@ static const struct worker_routes_row worker_routes_table[] = {
 	{"/test", worker_health_test, MODE_NONE, false},
 };
 
-static const struct worker_routes_row *
-worker_routes_find(const char *path)
-{
-	size_t len = strlen(path);
+/* Paths that name the model, as Azure's SDKs and older ones of OpenAI write them: prefix, model, one of the rows. */
+static const char *const worker_routes_model_prefix[] = {"/openai/deployments/", "/engines/"};
 
-	if (len > 1 && path[len - 1] == '/')
-		len--;
+static const struct worker_routes_row *
+worker_routes_exact(const char *path, size_t len)
+{
 	for (size_t i = 0; i < HALE_COUNT(worker_routes_table); i++)
 		if (strlen(worker_routes_table[i].path) == len && memcmp(worker_routes_table[i].path, path, len) == 0)
 			return &worker_routes_table[i];
 	return NULL;
+}
+
+/* The row behind a model of *model_len bytes. A model may have slashes: the longest operation at the end wins. */
+static const struct worker_routes_row *
+worker_routes_of_model(const char *path, size_t len, const char **model, size_t *model_len)
+{
+	for (size_t i = 0; i < HALE_COUNT(worker_routes_model_prefix); i++) {
+		size_t n = strlen(worker_routes_model_prefix[i]);
+
+		if (len <= n || memcmp(path, worker_routes_model_prefix[i], n) != 0 || path[n] == '/')
+			continue;
+		for (size_t at = n + 1; at < len; at++) {
+			const struct worker_routes_row *row =
+				path[at] == '/' ? worker_routes_exact(path + at, len - at) : NULL;
+
+			if (row == NULL || row->post == MODE_NONE)
+				continue;
+			*model = path + n;
+			*model_len = at - n;
+			return row;
+		}
+	}
+	return NULL;
+}
+
+static const struct worker_routes_row *
+worker_routes_find(const char *path, const char **model, size_t *model_len)
+{
+	size_t len = strlen(path);
+	const struct worker_routes_row *row;
+
+	*model = NULL;
+	*model_len = 0;
+	if (len > 1 && path[len - 1] == '/')
+		len--;
+	row = worker_routes_exact(path, len);
+	return row ? row : worker_routes_of_model(path, len, model, model_len);
 }
 
 static void
@@ -128,7 +183,9 @@ void
 worker_routes_dispatch(struct http_req *r, void *arg)
 {
 	enum http_method m = http_req_method(r);
-	const struct worker_routes_row *row = worker_routes_find(http_req_path(r));
+	const char *model;
+	size_t model_len;
+	const struct worker_routes_row *row = worker_routes_find(http_req_path(r), &model, &model_len);
 	struct worker *w = arg;
 	bool admin = false;
 
@@ -152,5 +209,5 @@ worker_routes_dispatch(struct http_req *r, void *arg)
 	if (row->get)
 		row->get(w, r, admin);
 	else
-		worker_proxy_start(w, r, row->post);
+		worker_proxy_start(w, r, row->post, model, model_len);
 }

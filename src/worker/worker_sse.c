@@ -36,10 +36,18 @@ static const struct sse_word worker_sse_responses[] = {
 	{"response.incomplete", SSE_FINISH, false},
 	{"response.failed", SSE_ERROR, false},
 	{"error", SSE_ERROR, false},
-	{"image_generation.completed", SSE_FINISH, false},
-	{"image_edit.completed", SSE_FINISH, false},
-	{"transcript.text.done", SSE_FINISH, false},
+	{NULL, SSE_PLAIN, false},
+};
+
+static const struct sse_word worker_sse_media[] = {
+	{".delta", SSE_CONTENT, true},
+	{".partial_image", SSE_CONTENT, true},
+	{"image_generation.completed", SSE_WHOLE, false},
+	{"image_edit.completed", SSE_WHOLE, false},
+	{"transcript.text.done", SSE_WHOLE, false},
 	{"speech.audio.done", SSE_FINISH, false},
+	{"keepalive", SSE_IDLE, false},
+	{"error", SSE_ERROR, false},
 	{NULL, SSE_PLAIN, false},
 };
 
@@ -55,6 +63,7 @@ static const struct sse_word worker_sse_messages[] = {
 /* NULL: events have no names. */
 static const struct sse_word *const worker_sse_words[DIALECT_COUNT] = {
 	[DIALECT_RESPONSES] = worker_sse_responses,
+	[DIALECT_MEDIA] = worker_sse_media,
 	[DIALECT_MESSAGES] = worker_sse_messages,
 };
 
@@ -125,7 +134,8 @@ worker_sse_type(enum dialect d, const char *data, size_t len)
 	const char *why;
 	size_t at;
 
-	if (json_members(data, len, JSON_DEPTH_MAX, want, HALE_COUNT(want), &why, &at) != 0)
+	/* Of a line longer than the bound (an image) only the beginning is here; its type stands there. */
+	if (json_members(data, len, JSON_DEPTH_MAX, want, HALE_COUNT(want), &why, &at) != 0 && type->len == 0)
 		return SSE_PLAIN;
 	if (type->len > 2 && data[type->start] == '"')
 		return worker_sse_name(d, data + type->start + 1, type->len - 2);
@@ -135,8 +145,8 @@ worker_sse_type(enum dialect d, const char *data, size_t len)
 static void
 worker_sse_note(struct sse_watch *s, enum sse_fact fact)
 {
-	s->content = s->content || fact == SSE_CONTENT;
-	s->finished = s->finished || fact == SSE_FINISH;
+	s->content = s->content || fact == SSE_CONTENT || fact == SSE_WHOLE;
+	s->finished = s->finished || fact == SSE_FINISH || fact == SSE_WHOLE;
 	s->error = s->error || fact == SSE_ERROR;
 }
 
@@ -197,6 +207,8 @@ worker_sse_line(struct sse_watch *s, const char *line, size_t len)
 	}
 	fact = s->named ? s->fact : worker_sse_type(s->dialect, value, len);
 	worker_sse_note(s, fact);
+	if (s->dialect == DIALECT_MEDIA && !s->named && fact == SSE_PLAIN)
+		worker_sse_chat(s, value, len); /* vLLM's transcripts */
 	s->named = false;
 	return fact != SSE_IDLE;
 }

@@ -5,7 +5,7 @@
 #include "hale/mode.h"
 #include "hale/strbuf.h"
 
-enum sse_fact { SSE_PLAIN = 0, SSE_IDLE, SSE_CONTENT, SSE_FINISH, SSE_ERROR };
+enum sse_fact { SSE_PLAIN = 0, SSE_IDLE, SSE_CONTENT, SSE_FINISH, SSE_WHOLE, SSE_ERROR }; /* WHOLE: content and finish */
 
 struct sse_watch {
 	enum dialect dialect;

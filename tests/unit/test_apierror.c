@@ -81,6 +81,9 @@ test_event(void **state)
 		[DIALECT_RESPONSES] = "event: error\ndata: {\"type\":\"error\",\"sequence_number\":7,\"code\":\"c\","
 	                              "\"message\":\"cut\",\"param\":null,\"error\":{\"message\":\"cut\","
 	                              "\"type\":\"upstream_error\",\"param\":null,\"code\":\"c\"}}\n\n",
+		[DIALECT_MEDIA] = "event: error\ndata: {\"type\":\"error\",\"sequence_number\":7,\"code\":\"c\","
+	                          "\"message\":\"cut\",\"param\":null,\"error\":{\"message\":\"cut\","
+	                          "\"type\":\"upstream_error\",\"param\":null,\"code\":\"c\"}}\n\n",
 		[DIALECT_MESSAGES] = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\","
 	                             "\"message\":\"cut\"}}\n\n",
 	};

@@ -19,6 +19,7 @@ struct expect {
 #define C DIALECT_CHAT
 #define R DIALECT_RESPONSES
 #define M DIALECT_MESSAGES
+#define P DIALECT_MEDIA
 
 static const struct expect cases[] = {
 	{"", false, false, false, 0, C, false, false},
@@ -62,6 +63,15 @@ static const struct expect cases[] = {
 	/* a name is for one event */
 	{"event: response.completed\n\ndata: {}\n\n", false, false, false, 1, R, false, false},
 	{"event: response.completed\n", false, false, false, 0, R, false, true},
+	{"event: image_generation.partial_image\ndata: {}\n\n", true, false, false, 1, P, false, false},
+	{"event: image_generation.completed\ndata: {}\n\n", true, true, false, 1, P, false, false},
+	{"data: {\"type\":\"image_edit.completed\",\"b64_json\":\"x\"}\n\n", true, true, false, 1, P, false, false},
+	{"data: {\"type\":\"transcript.text.delta\",\"delta\":\"x\"}\n\n", true, false, false, 1, P, false, false},
+	{"data: {\"type\":\"transcript.text.done\",\"text\":\"\"}\n\n", true, true, false, 1, P, false, false},
+	{"data: {\"type\":\"speech.audio.done\"}\n\n", false, true, false, 1, P, false, false},
+	{"event: error\ndata: {}\n\n", false, false, true, 1, P, false, false},
+	{"data: {\"object\":\"transcription.chunk\",\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\ndata: [DONE]\n\n", true,
+	 true, false, 2, P, false, false},
 	{"event: message_start\ndata: {\"message\":{\"content\":[]}}\n\n", false, false, false, 1, M, false, false},
 	{"event: ping\ndata: {\"type\":\"ping\"}\n\n", false, false, false, 1, M, true, false},
 	{"event: content_block_start\ndata: {\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n", false, false, false, 1, M,
@@ -165,6 +175,24 @@ test_long_event(void **state)
 	worker_sse_release(&s);
 }
 
+/* An image in an event without a name: its type stands in front. */
+static void
+test_long_data(void **state)
+{
+	static const char head[] = "data: {\"type\":\"image_generation.completed\",\"b64_json\":\"";
+	char block[4096];
+	struct sse_watch s;
+
+	(void)state;
+	memset(block, 'x', sizeof(block));
+	worker_sse_init(&s, DIALECT_MEDIA);
+	worker_sse_feed(&s, head, sizeof(head) - 1);
+	for (int i = 0; i < 100; i++)
+		worker_sse_feed(&s, block, sizeof(block));
+	assert_true(s.content && s.finished && !s.error);
+	worker_sse_release(&s);
+}
+
 int
 main(void)
 {
@@ -173,6 +201,7 @@ main(void)
 		cmocka_unit_test(test_byte_by_byte),
 		cmocka_unit_test(test_endless_line),
 		cmocka_unit_test(test_long_event),
+		cmocka_unit_test(test_long_data),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
