@@ -53,8 +53,8 @@ struct provider_xlate {
 	const char *stream_type; /* content type of a streamed answer; NULL: text/event-stream */
 	/* Error answer -> message and type for the OpenAI envelope. */
 	int (*error)(int status, const char *body, size_t len, struct strbuf *message, const char **type);
-	/* What an error answer's status stands for where the provider's own says less: some answer 400 to a wrong key, and
-	 * only 401 lets another deployment try. */
+	/* What the status of a whole answer stands for where the provider's own says less: some answer 400 to a wrong key, and
+	 * only 401 lets another deployment try; some say 200 to what they refuse. */
 	int (*status)(int status, const char *body, size_t len);
 	/* include_usage: the client asked for the last chunk with the token counts (json_scan.include_usage). */
 	struct xlate_stream *(*stream_new)(const char *model, bool include_usage);

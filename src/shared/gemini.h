@@ -1,4 +1,4 @@
-/* Between OpenAI's forms and Gemini's generateContent and batchEmbedContents. */
+/* Between OpenAI's forms and Google's generateContent, batchEmbedContents and predict. */
 #ifndef HALE_GEMINI_H
 #define HALE_GEMINI_H
 
@@ -19,7 +19,16 @@ void gemini_stream_free(struct xlate_stream *s);
 int gemini_embed_request(const struct deployment *d, const char *model, struct json_object *openai,
                          struct strbuf *out, const char **why);
 int gemini_embed_answer(const char *model, const char *body, size_t len, struct strbuf *out);
+int gemini_image_request(const struct deployment *d, const char *model, struct json_object *openai,
+                         struct strbuf *out, const char **why);
+int gemini_image_answer(const char *model, const char *body, size_t len, struct strbuf *out);
+int gemini_image_error(int status, const char *body, size_t len, struct strbuf *message, const char **type);
+int gemini_image_status(int status, const char *body, size_t len);
 
+/* Of a request and of a stream. */
+#define GEMINI_CHOICES_MAX 8
+/* Google's models that only make pictures have another operation. */
+#define GEMINI_IS_IMAGEN(model) (strstr(model, "imagen") != NULL)
 /* The model as a path: "models/" before a name that has no collection of its own ("tunedModels/x"). */
 #define GEMINI_COLLECTION(model) (strchr(model, '/') ? "" : "models/")
 

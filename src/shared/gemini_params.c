@@ -13,8 +13,6 @@
 
 #include "hale/err.h"
 
-#define GEMINI_CHOICES_MAX 8
-
 static int
 gemini_params_function(struct gemini_build *b, struct json_object *f, struct json_object *list)
 {

@@ -14,8 +14,6 @@
 #include "hale/err.h"
 #include "hale/strbuf.h"
 
-#define GEMINI_CHOICES_MAX 8
-
 struct gemini_choice {
 	bool seen;
 	const char *finish; /* OpenAI's word for the finishReason; NULL: none came yet */

@@ -118,6 +118,7 @@ src_libshared_a_SOURCES += \
 	src/shared/gemini.h \
 	src/shared/gemini_answer.c \
 	src/shared/gemini_embed.c \
+	src/shared/gemini_image.c \
 	src/shared/gemini_params.c \
 	src/shared/gemini_request.c \
 	src/shared/gemini_schema.c \

@@ -53,7 +53,8 @@ static const struct provider provider_table[] = {
 		.key_env = {"GEMINI_API_KEY", "GOOGLE_API_KEY"},
 		.base_env = {"GEMINI_API_BASE"},
 		.default_version = "v1beta",
-		.op = {[MODE_CHAT] = &provider_gemini_op[MODE_CHAT], [MODE_EMBEDDING] = &provider_gemini_op[MODE_EMBEDDING]},
+		.op = {[MODE_CHAT] = &provider_gemini_op[MODE_CHAT], [MODE_EMBEDDING] = &provider_gemini_op[MODE_EMBEDDING],
+		       [MODE_IMAGE_GENERATION] = &provider_gemini_op[MODE_IMAGE_GENERATION]},
 	},
 	{
 		.name = "bedrock",

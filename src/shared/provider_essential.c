@@ -292,3 +292,18 @@ provider_essential_vector(const char *body, size_t len, const char **why)
 	*why = "the answer has no embedding";
 	return false;
 }
+
+bool
+provider_essential_prediction(const char *body, size_t len, const char **why)
+{
+	struct json_want want[] = {{.key = "bytesBase64Encoded"}, {.key = "raiFilteredReason"}};
+
+	/* One that a filter held back was made by a model that works. */
+	if (provider_essential_first(body, len, "predictions", want, HALE_COUNT(want), why) &&
+	    (want[0].value.len > 2 || want[1].value.len > 2))
+		return true;
+	if (provider_essential_candidate(body, len, why))
+		return true;
+	*why = "the answer has no image";
+	return false;
+}

@@ -37,12 +37,16 @@ static int
 provider_gemini_endpoint(struct arena *a, const struct provider_op *op, const struct deployment *d, const char *model,
                          bool stream, struct endpoint *out)
 {
-	const char *version = d->api_version ? d->api_version : d->provider->default_version, *slash;
+	const char *version = d->api_version ? d->api_version : d->provider->default_version, *slash, *verb = op->path;
 	struct provider_base base;
 	int rc = provider_endpoint_base(a, d, &base);
 
 	if (rc)
 		return rc;
+	if (stream)
+		verb = "streamGenerateContent";
+	else if (strcmp(verb, "predict") == 0 && !GEMINI_IS_IMAGEN(model))
+		verb = "generateContent";
 	base.root = provider_gemini_collection(a, base.root, version, model);
 	slash = strchr(model, '/');
 	if (slash) { /* the collection's slash is one of the path */
@@ -52,10 +56,8 @@ provider_gemini_endpoint(struct arena *a, const struct provider_op *op, const st
 	}
 	*out = (struct endpoint){
 		.method = "POST",
-		.url = provider_endpoint_url(
-			a, &base,
-			arena_printf(a, "%s:%s", provider_endpoint_encode(a, model), stream ? "streamGenerateContent" : op->path),
-			stream ? "alt=sse" : NULL),
+		.url = provider_endpoint_url(a, &base, arena_printf(a, "%s:%s", provider_endpoint_encode(a, model), verb),
+		                             stream ? "alt=sse" : NULL),
 	};
 	rc = provider_endpoint_header(out, "x-goog-api-key", d->api_key);
 	return rc ? rc : provider_endpoint_extra(a, d, out);
@@ -79,6 +81,13 @@ static const struct provider_xlate provider_gemini_embed = {
 	.status = gemini_status,
 };
 
+static const struct provider_xlate provider_gemini_image = {
+	.request = gemini_image_request,
+	.response = gemini_image_answer,
+	.error = gemini_image_error,
+	.status = gemini_image_status,
+};
+
 const struct provider_op provider_gemini_op[MODE_COUNT] = {
 	[MODE_CHAT] = {
 		.endpoint = provider_gemini_endpoint,
@@ -91,5 +100,11 @@ const struct provider_op provider_gemini_op[MODE_COUNT] = {
 		.path = "batchEmbedContents",
 		.xlate = &provider_gemini_embed,
 		.essential = provider_essential_vector,
+	},
+	[MODE_IMAGE_GENERATION] = {
+		.endpoint = provider_gemini_endpoint,
+		.path = "predict",
+		.xlate = &provider_gemini_image,
+		.essential = provider_essential_prediction,
 	},
 };

@@ -336,13 +336,9 @@ worker_attempt_refused(struct proxy *p)
 {
 	static const struct { int status; enum outcome_class class; } classes[] = {
 		{401, OUTCOME_UNAUTHORIZED}, {403, OUTCOME_UNAUTHORIZED}, {408, OUTCOME_TIMEOUT}, {429, OUTCOME_RATE_LIMITED}};
-	const struct provider_xlate *x = p->a.op->xlate;
-	struct attempt_failure f = {.relay = true};
+	struct attempt_failure f = {.status = p->a.status, .relay = true};
 	char text[32];
 
-	if (x && x->status)
-		p->a.status = x->status(p->a.status, strbuf_str(&p->a.hold), p->a.hold.len);
-	f.status = p->a.status;
 	snprintf(text, sizeof(text), "upstream answered %d", p->a.status);
 	f.text = text;
 	f.class = p->a.status >= 500 ? OUTCOME_SERVER : OUTCOME_CLIENT;
@@ -456,7 +452,11 @@ worker_attempt_end_cb(void *arg, const struct upstream_result *r)
 {
 	struct proxy *p = arg;
 
+	const struct provider_xlate *x = p->a.op->xlate;
+
 	p->a.call = NULL; /* gone when this returns: nothing below may cancel it */
+	if (x && x->status && r->error == UPSTREAM_OK && !p->a.sse && !p->begun)
+		p->a.status = x->status(p->a.status, strbuf_str(&p->a.hold), p->a.hold.len);
 	if (r->error != UPSTREAM_OK)
 		worker_attempt_transport(p, r);
 	else if (p->a.status / 100 != 2)

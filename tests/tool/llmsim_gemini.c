@@ -1,4 +1,5 @@
-/* Gemini: /v1beta/models/<m>:generateContent, :streamGenerateContent?alt=sse, :batchEmbedContents, :embedContent.
+/* Gemini: /v1beta/models/<m>:generateContent, :streamGenerateContent?alt=sse, :batchEmbedContents, :embedContent, and
+ * Imagen's :predict, which is the "completion" here: a prompt, and one picture of one pixel.
  *
  * The model and what is done with it stand in the path, and so does the wish for a stream. Like Google it refuses names
  * that it does not know. A stream has no last event of its own: the one with the finishReason is left out by
@@ -63,6 +64,8 @@ llmsim_gemini_route(struct llmsim_request *r)
 		r->op = LLMSIM_CHAT;
 	else if (llmsim_span_is(verb, "batchEmbedContents") || llmsim_span_is(verb, "embedContent"))
 		r->op = LLMSIM_EMBEDDING;
+	else if (llmsim_span_is(verb, "predict"))
+		r->op = LLMSIM_COMPLETION;
 	return true;
 }
 
@@ -89,7 +92,8 @@ bool
 llmsim_gemini_member(struct llmsim_request *r, struct llmsim_span name, struct llmsim_span v)
 {
 	static const char *const known[] = {"systemInstruction", "tools", "toolConfig", "safetySettings", "cachedContent",
-	                                    "model", "content", "taskType", "title", "outputDimensionality"};
+	                                    "model", "content", "taskType", "title", "outputDimensionality",
+	                                    "parameters"};
 
 	if (r->api != LLMSIM_GEMINI)
 		return false;
@@ -98,6 +102,8 @@ llmsim_gemini_member(struct llmsim_request *r, struct llmsim_span name, struct l
 	} else if (llmsim_span_is(name, "requests") || llmsim_span_is(name, "content")) {
 		r->input = v;
 		r->dimensions = llmsim_gemini_number(v, "\"outputDimensionality\"");
+	} else if (llmsim_span_is(name, "instances")) {
+		r->prompt = v;
 	} else if (llmsim_span_is(name, "generationConfig")) {
 		r->max_tokens = llmsim_gemini_number(v, "\"maxOutputTokens\"");
 	} else {
@@ -121,6 +127,8 @@ llmsim_gemini_check(const struct llmsim_request *r)
 		return "Invalid JSON payload received. Unknown name: Cannot find field.";
 	if (r->op == LLMSIM_EMBEDDING)
 		return r->input.p ? NULL : "* BatchEmbedContentsRequest.requests: contents is not specified";
+	if (r->op == LLMSIM_COMPLETION)
+		return r->prompt.p ? NULL : "* PredictRequest.instances: instances is not specified";
 	return r->messages.p ? NULL : "* GenerateContentRequest.contents: contents is not specified";
 }
 
@@ -176,6 +184,11 @@ llmsim_gemini_whole(const struct llmsim_reply *rep, struct strbuf *out)
 {
 	if (rep->op == LLMSIM_CHAT) {
 		llmsim_gemini_candidate(rep, 0, (unsigned)rep->tokens, true, out);
+		return;
+	}
+	if (rep->op == LLMSIM_COMPLETION) {
+		strbuf_puts(out, "{\"predictions\":[{\"mimeType\":\"image/gif\",\"bytesBase64Encoded\":"
+		                 "\"R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs=\"}]}");
 		return;
 	}
 	strbuf_puts(out, "{\"embeddings\":[");

@@ -663,7 +663,94 @@ test_addresses(void **state)
 	assert_string_equal(e.url, "https://h/v1beta/models/m:streamGenerateContent?a=b&alt=sse");
 	assert_int_equal(p->op[MODE_EMBEDDING]->endpoint(a, p->op[MODE_EMBEDDING], &d, "m", false, &e), 0);
 	assert_string_equal(e.url, "https://h/v1beta/models/m:batchEmbedContents?a=b");
+	d.api_base = "https://h";
+	p->op[MODE_IMAGE_GENERATION]->endpoint(a, p->op[MODE_IMAGE_GENERATION], &d, "imagen-4.0", false, &e);
+	assert_string_equal(e.url, "https://h/v1beta/models/imagen-4.0:predict");
+	p->op[MODE_IMAGE_GENERATION]->endpoint(a, p->op[MODE_IMAGE_GENERATION], &d, "gemini-2.5-flash-image", false, &e);
+	assert_string_equal(e.url, "https://h/v1beta/models/gemini-2.5-flash-image:generateContent");
 	arena_freep(&a);
+}
+
+static void
+check_image(const char *model, const char *openai, const char *want)
+{
+	check(MODE_IMAGE_GENERATION, model, openai, want);
+}
+
+static void
+test_images(void **state)
+{
+	static const char *const refused[][2] = {
+		{"{}", "prompt must be a string"},
+		{"{'prompt':'p','n':2}", "this model gives one image: n must be 1"},
+		{"{'prompt':'p','size':'1x1'}",
+		 "size must be auto, 1024x1024, 1792x1024, 1024x1792, 1536x1024, 1024x1536, 1280x896 or 896x1280"},
+		{"{'prompt':'p','response_format':'url'}", "this provider gives images as b64_json, not as url"},
+		{"{'prompt':'p','stream':true}", "this provider does not stream images"},
+	};
+	const char *why = NULL;
+	struct strbuf out;
+
+	(void)state;
+	check_image("imagen-4.0-generate-001", "{'prompt':'p'}", "{'instances':[{'prompt':'p'}],'parameters':{'sampleCount':1}}");
+	check_image("imagen-4.0-generate-001", "{'prompt':'p','n':4,'size':'1024x1792','response_format':'b64_json'}",
+	            "{'instances':[{'prompt':'p'}],'parameters':{'sampleCount':4,'aspectRatio':'9:16'}}");
+	check_image("gemini-2.5-flash-image", "{'prompt':'p','size':'16:9'}",
+	            "{'contents':[{'role':'user','parts':[{'text':'p'}]}],'generationConfig':{'responseModalities':['TEXT',"
+	            "'IMAGE'],'imageConfig':{'aspectRatio':'16:9'}}}");
+	for (size_t i = 0; i < HALE_COUNT(refused); i++)
+		check_refused(MODE_IMAGE_GENERATION, refused[i][0], refused[i][1]);
+	strbuf_init(&out, 0);
+	assert_int_equal(request(MODE_IMAGE_GENERATION, "imagen-3", "{'prompt':'p','n':5}", &out, &why), HALE_EINVAL);
+	assert_string_equal(why, "this provider gives up to 4 images: n must be 1 to 4");
+	strbuf_release(&out);
+}
+
+static void
+test_image_answers(void **state)
+{
+	static const struct {
+		const char *body, *data; /* NULL: none */
+		bool alive;
+		int status;
+		const char *message;
+	} cases[] = {
+		{"{'predictions':[{'bytesBase64Encoded':'AA=='},{'raiFilteredReason':'x'},{'bytesBase64Encoded':'AQ=='}]}",
+		 "{'b64_json':'AA=='},{'b64_json':'AQ=='}", true, 200, NULL},
+		{"{'candidates':[{'content':{'parts':[{'text':'here'},{'inlineData':{'data':'AA=='}}]}}]}",
+		 "{'b64_json':'AA=='}", true, 200, NULL},
+		{"{'predictions':[{'raiFilteredReason':'too much'}]}", NULL, true, 400, "no image was made: too much"},
+		{"{'candidates':[{'finishReason':'IMAGE_SAFETY'}]}", NULL, true, 400, "no image was made: IMAGE_SAFETY"},
+		{"{'promptFeedback':{'blockReason':'OTHER'}}", NULL, true, 400, "no image was made: OTHER"},
+		{"{'predictions':[]}", NULL, false, 200, NULL},
+		{"{'predictions':[{'bytesBase64Encoded':''}]}", NULL, false, 200, NULL},
+		{"{'data':[{'url':'x'}]}", NULL, false, 200, NULL},
+		{"", NULL, false, 200, NULL},
+	};
+	const struct provider_op *op = &provider_gemini_op[MODE_IMAGE_GENERATION];
+
+	(void)state;
+	for (size_t i = 0; i < HALE_COUNT(cases); i++) {
+		char *body = json(cases[i].body), *data = cases[i].data ? json(cases[i].data) : NULL;
+		const char *why = NULL, *type = NULL;
+		struct strbuf out;
+
+		strbuf_init(&out, 0);
+		assert_int_equal(op->essential(body, strlen(body), &why), cases[i].alive);
+		assert_int_equal(op->xlate->status(200, body, strlen(body)), cases[i].status);
+		assert_int_equal(op->xlate->response("m", body, strlen(body), &out), data ? 0 : HALE_EINVAL);
+		if (data)
+			assert_non_null(strstr(strbuf_str(&out), data));
+		strbuf_clear(&out);
+		if (cases[i].message) {
+			assert_int_equal(op->xlate->error(400, body, strlen(body), &out, &type), 0);
+			assert_string_equal(strbuf_str(&out), cases[i].message);
+			assert_string_equal(type, "invalid_request_error");
+		}
+		strbuf_release(&out);
+		free(data);
+		free(body);
+	}
 }
 
 int
@@ -678,6 +765,7 @@ main(void)
 		cmocka_unit_test(test_bad_answers), cmocka_unit_test(test_errors),
 		cmocka_unit_test(test_streams),     cmocka_unit_test(test_cut_streams),
 		cmocka_unit_test(test_embeddings),  cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_images),      cmocka_unit_test(test_image_answers),
 	};
 
 	return cmocka_run_group_tests_name("gemini", tests, NULL, NULL);

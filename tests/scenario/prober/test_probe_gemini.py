@@ -59,6 +59,15 @@ def test_embedding_request(hale, sim):
                                           "content": {"parts": [{"text": "test from litellm"}]}}]}
 
 
+def test_image_request(hale, sim):
+    _, healthy = check(hale, sim, {"mode": "image_generation"}, "imagen-4.0-generate-001")
+    assert healthy
+    (seen,) = sim.requests("sk-a")
+    assert (seen["method"], seen["path"]) == ("POST", "/v1beta/models/imagen-4.0-generate-001:predict")
+    assert seen["headers"]["x-goog-api-key"] == "sk-a"
+    assert seen["body"] == {"instances": [{"prompt": "test from litellm"}], "parameters": {"sampleCount": 1}}
+
+
 ALIVE = {
     "text": '{"candidates":[{"content":{"parts":[{"text":"x"}]},"finishReason":"STOP"}]}',
     "thoughts ate the limit": '{"candidates":[{"content":{"role":"model"},"finishReason":"MAX_TOKENS"}],'
@@ -67,6 +76,11 @@ ALIVE = {
     "filtered": '{"candidates":[{"finishReason":"SAFETY"}]}',
     "blocked": '{"promptFeedback":{"blockReason":"OTHER"}}',
 }
+
+
+def test_filtered_image_is_alive(hale, sim):
+    sim.fault("sk-a", status=200, body='{"predictions":[{"raiFilteredReason":"x"}]}')
+    assert check(hale, sim, {"mode": "image_generation"}, "imagen-4.0-generate-001")[1]
 
 
 @pytest.mark.parametrize("name", ALIVE)
@@ -87,6 +101,7 @@ SICK = {
     "page": ("chat", {"status": 200, "body": "<html><title>Login</title></html>", "content_type": "text/html"}, 500,
              "bad_body", None, 1),
     "no vector": ("embedding", {"status": 200, "body": '{"embeddings":[{"values":[]}]}'}, 500, "bad_body", None, 1),
+    "no picture": ("image_generation", {"status": 200, "body": '{"predictions":[{}]}'}, 500, "bad_body", "no image", 1),
     "wrong key": ("chat", {"status": 400, "body": error(
         400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.", reason="API_KEY_INVALID")},
         400, "unauthorized", "API key not valid", 1),
@@ -119,7 +134,7 @@ SICK = {
 def test_sick(hale, sim, name):
     mode, fault, status, reason, text, n = SICK[name]
     sim.fault("sk-a", **fault)
-    entry, healthy = check(hale, sim, {"mode": mode})
+    entry, healthy = check(hale, sim, {"mode": mode}, "imagen-3" if mode == "image_generation" else MODEL)
     assert not healthy
     assert (entry["exception_status"], entry["reason"]) == (status, reason), entry
     assert text is None or text in entry["error"]
