@@ -29,26 +29,15 @@ gemini_finish(const char *reason, bool called)
 	return called ? "tool_calls" : "stop";
 }
 
-static void
-gemini_usage_one(struct json_object *metadata, const char *key, int64_t *out)
-{
-	struct json_object *v = xlate_get(metadata, key);
-
-	/* A bound keeps the sums below from overflowing, whatever the upstream writes. */
-	if (json_object_is_type(v, json_type_int) && json_object_get_int64(v) >= 0 &&
-	    json_object_get_int64(v) <= INT64_C(1) << 48)
-		*out = json_object_get_int64(v);
-}
-
 void
 gemini_usage_read(struct json_object *metadata, struct gemini_usage *u)
 {
-	gemini_usage_one(metadata, "promptTokenCount", &u->prompt);
-	gemini_usage_one(metadata, "candidatesTokenCount", &u->candidates);
-	gemini_usage_one(metadata, "thoughtsTokenCount", &u->thoughts);
-	gemini_usage_one(metadata, "cachedContentTokenCount", &u->cached);
-	gemini_usage_one(metadata, "toolUsePromptTokenCount", &u->tools);
-	gemini_usage_one(metadata, "totalTokenCount", &u->total);
+	xlate_usage_count(metadata, "promptTokenCount", &u->prompt);
+	xlate_usage_count(metadata, "candidatesTokenCount", &u->candidates);
+	xlate_usage_count(metadata, "thoughtsTokenCount", &u->thoughts);
+	xlate_usage_count(metadata, "cachedContentTokenCount", &u->cached);
+	xlate_usage_count(metadata, "toolUsePromptTokenCount", &u->tools);
+	xlate_usage_count(metadata, "totalTokenCount", &u->total);
 }
 
 void

@@ -198,14 +198,11 @@ gemini_request_call(struct gemini_build *b, struct json_object *call, bool first
 {
 	struct json_object *function = xlate_get(call, "function"), *part, *o, *args;
 	const char *id = xlate_text(call, "id"), *name = xlate_text(function, "name");
-	const char *arguments = xlate_text(function, "arguments"), *signature = gemini_request_signature(call);
+	const char *signature = gemini_request_signature(call);
 
 	if (!id || !name)
 		return gemini_fail(b, "a tool call needs an id and a function with a name");
-	if (!arguments || !arguments[strspn(arguments, " \t\r\n")])
-		args = json_object_new_object();
-	else
-		args = xlate_parse(arguments, strlen(arguments));
+	args = xlate_tool_input(xlate_text(function, "arguments"));
 	if (!args)
 		return gemini_fail(b, "the arguments of a tool call are not a JSON object");
 	gemini_put_text(b->names, id, name);
