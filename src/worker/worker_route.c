@@ -3,7 +3,9 @@
  * The filters run in LiteLLM's order: health, cooldown, then what is blocked, what this request was
  * already refused by, and `order`; the survivors are drawn by weight. A filter that would leave
  * nothing is bypassed as a whole (the safety net): a wrong verdict may cost a detour, never an
- * outage. The net is the group's own: one sick group does not open the filter of another.
+ * outage. The net is the group's own: one sick group does not open the filter of another. Where
+ * it opens the health filter, those whose probes merely timed out come first (they may be busy; a
+ * timeout alone never removes the last one), and those with a dead key come last.
  *
  * Stale or missing views filter nothing. A deployment that the request addresses by id is used as
  * it is: whoever names it wants that one.
@@ -116,6 +118,21 @@ worker_route_is_refused(const struct route_input *in, const struct route_candida
 	return x->refused;
 }
 
+/* More than slow: its probe was answered badly, or not at all for another reason than time. */
+static bool
+worker_route_is_refusing(const struct route_input *in, const struct route_candidate *x)
+{
+	return worker_route_is_down(in, x) && x->view->reason != REASON_TIMEOUT;
+}
+
+/* Its key is dead or without funds: no request can succeed there. */
+static bool
+worker_route_is_keyless(const struct route_input *in, const struct route_candidate *x)
+{
+	return worker_route_is_down(in, x) &&
+	       (x->view->reason == REASON_UNAUTHORIZED || x->view->reason == REASON_OUT_OF_FUNDS);
+}
+
 static void
 worker_route_keep_lowest_order(const struct route_input *in)
 {
@@ -220,6 +237,8 @@ worker_route(const struct route_input *in, struct route_result *out)
 	if (!in->pinned) {
 		if (worker_route_filter_on(in->conf))
 			out->safety_net = worker_route_apply(in, ROUTE_UNHEALTHY, worker_route_is_down);
+		if (out->safety_net && worker_route_apply(in, ROUTE_UNHEALTHY, worker_route_is_refusing))
+			worker_route_apply(in, ROUTE_UNHEALTHY, worker_route_is_keyless);
 		out->safety_net_cooldown = worker_route_apply(in, ROUTE_COOLDOWN, worker_route_is_cooling);
 		worker_route_apply(in, ROUTE_REFUSED, worker_route_is_refused);
 		worker_route_keep_lowest_order(in);

@@ -150,6 +150,34 @@ test_safety_net(void **state)
 	assert_int_equal(f.out.nchosen, N);
 }
 
+/* All of a group are down: who may only be slow goes first, whose key is dead last. */
+static void
+test_net_prefers_the_less_dead(void **state)
+{
+	static const struct { enum health_reason reason[N]; bool chosen[N]; } c[] = {
+		{{REASON_TIMEOUT, REASON_UNAUTHORIZED, REASON_SERVER_ERROR, REASON_TIMEOUT}, {true, false, false, true}},
+		{{REASON_OUT_OF_FUNDS, REASON_UNAUTHORIZED, REASON_SERVER_ERROR, REASON_CONNECT_ERROR},
+		 {false, false, true, true}},
+		{{REASON_OUT_OF_FUNDS, REASON_UNAUTHORIZED, REASON_UNAUTHORIZED, REASON_UNAUTHORIZED}, {true, true, true, true}},
+		{{REASON_TIMEOUT, REASON_TIMEOUT, REASON_TIMEOUT, REASON_TIMEOUT}, {true, true, true, true}},
+	};
+	struct fixture f;
+
+	(void)state;
+	for (size_t k = 0; k < HALE_COUNT(c); k++) {
+		setup(&f);
+		for (uint32_t i = 0; i < N; i++) {
+			f.v[i].state = HEALTH_DOWN;
+			f.v[i].reason = (uint8_t)c[k].reason[i];
+		}
+		worker_route(&f.in, &f.out);
+		assert_true(f.out.safety_net);
+		for (uint32_t i = 0; i < N; i++)
+			if (chosen(&f, i) != c[k].chosen[i])
+				fail_msg("case %zu, deployment %u", k, i);
+	}
+}
+
 static void
 test_group_allow_list(void **state)
 {
@@ -331,6 +359,7 @@ main(void)
 		cmocka_unit_test(test_stale_is_ignored_strictly),
 		cmocka_unit_test(test_unknown_is_eligible),
 		cmocka_unit_test(test_safety_net),
+		cmocka_unit_test(test_net_prefers_the_less_dead),
 		cmocka_unit_test(test_group_allow_list),
 		cmocka_unit_test(test_cooldown_and_its_net),
 		cmocka_unit_test(test_two_filters_never_black_out),
