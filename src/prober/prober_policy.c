@@ -13,6 +13,8 @@
 #include "hale/upstream.h"
 #include "prober_check.h"
 
+#define POLICY_WAVE_KEYS_MIN 3 /* two dead keys of two are two dead keys */
+
 static bool
 prober_policy_is_fresh(const struct policy_traffic *t, uint64_t window_ns, uint64_t now_ns)
 {
@@ -70,6 +72,12 @@ prober_policy_is_account_limit(const struct prober_report *r)
 		if (strstr(text, words[i]))
 			return true;
 	return false;
+}
+
+bool
+prober_policy_is_wave(unsigned dead, unsigned keys)
+{
+	return keys >= POLICY_WAVE_KEYS_MIN && dead * 2 > keys;
 }
 
 bool

@@ -31,6 +31,8 @@ bool prober_policy_is_credential(const struct prober_result *r);
 /* A rate limit that the provider calls account-wide: every deployment of the key waits for its end. Without such
  * words it is taken for one model's. */
 bool prober_policy_is_account_limit(const struct prober_report *r);
+/* Of so many keys at one provider so many were refused within a minute: its trouble, and not the keys' death. */
+bool prober_policy_is_wave(unsigned dead, unsigned keys);
 /* No connection, or none in time: the host's trouble, which its other deployments may have as well. */
 bool prober_policy_is_host(enum health_reason reason, unsigned phase);
 

@@ -126,6 +126,7 @@ prober_publish_unshared(struct htable *t, const struct deployment *d, uint64_t n
 	new.changed_ns = now_ns;
 	new.state = HEALTH_UNKNOWN;
 	new.reason = REASON_OK;
+	new.http_status = 200;
 	new.rise = new.fall = 0;
 	htable_read_detail(t, d->index, &detail);
 	detail.error[0] = '\0';

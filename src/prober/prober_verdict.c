@@ -22,11 +22,15 @@
 #include "hale/deployment.h"
 #include "hale/htable_writer.h"
 #include "hale/identity.h"
+#include "hale/log.h"
 #include "hale/outcome.h"
 #include "prober_publish.h"
 
 #define VERDICT_DOUBTS_MAX 8 /* deployments of a host that one failure makes look again */
 #define VERDICT_ROUND_MAX 64 /* of its ring that are looked at for that */
+#define VERDICT_WAVE_MAX 256 /* of it that are looked at for a wave of refused keys */
+#define VERDICT_WAVE_NS (60 * NS_PER_SEC)
+#define VERDICT_UNTIL_NS NS_PER_SEC /* a deadline that moved by less is the same */
 
 /* Real traffic of a deployment when its probe was sent. */
 struct verdict_base {
@@ -34,9 +38,17 @@ struct verdict_base {
 	uint32_t inflight;
 };
 
+/* What was shared about a key: nobody walks a ring of thousands for nothing. */
+struct verdict_key {
+	bool shared;       /* some slots hold a verdict about the key */
+	uint64_t until_ns; /* the account's limit */
+};
+
 struct prober_verdicts {
 	struct prober_verdict_env env;
 	struct verdict_base *base;
+	uint32_t *owner; /* by deployment: the first of those with its key */
+	struct verdict_key *key; /* by owner */
 };
 
 static void
@@ -48,6 +60,27 @@ prober_verdict_base(struct prober_verdicts *v, uint32_t i, uint64_t now_ns)
 	v->base[i] = (struct verdict_base){.start_ns = now_ns, .ok = o.count[OUTCOME_OK], .inflight = o.inflight};
 }
 
+/* Who stands for each key, and which keys have something to take back. */
+static void
+prober_verdict_keys(struct prober_verdicts *v)
+{
+	uint32_t n = v->env.conf->ndeployment;
+	struct htable_detail detail;
+	struct htable_view view;
+
+	v->owner = xcalloc(n + 1, sizeof(*v->owner));
+	v->key = xcalloc(n + 1, sizeof(*v->key));
+	memset(v->owner, 0xff, n * sizeof(*v->owner));
+	for (uint32_t i = 0; i < n; i++) {
+		for (uint32_t j = i; v->owner[j] == UINT32_MAX; j = v->env.id->credential[j])
+			v->owner[j] = i;
+		htable_read(v->env.table, i, &view);
+		htable_read_detail(v->env.table, i, &detail);
+		if (view.state == HEALTH_DOWN && detail.source == SOURCE_CREDENTIAL)
+			v->key[v->owner[i]].shared = true;
+	}
+}
+
 struct prober_verdicts *
 prober_verdict_new(const struct prober_verdict_env *env, uint64_t now_ns)
 {
@@ -57,6 +90,7 @@ prober_verdict_new(const struct prober_verdict_env *env, uint64_t now_ns)
 	v->base = xcalloc(env->conf->ndeployment + 1, sizeof(*v->base));
 	for (uint32_t i = 0; i < env->conf->ndeployment; i++)
 		prober_verdict_base(v, i, now_ns);
+	prober_verdict_keys(v);
 	return v;
 }
 
@@ -66,6 +100,8 @@ prober_verdict_freep(struct prober_verdicts **v)
 	if (!*v)
 		return;
 	free((*v)->base);
+	free((*v)->owner);
+	free((*v)->key);
 	xfreep(v);
 }
 
@@ -136,6 +172,45 @@ prober_verdict_key_works(const struct prober_verdicts *v, uint32_t i, uint64_t s
 	return false;
 }
 
+/* Do most keys at the host of deployment i turn out to be refused at the same time? */
+static bool
+prober_verdict_is_wave(const struct prober_verdicts *v, uint32_t i, uint64_t now_ns)
+{
+	unsigned dead = 0, keys = 0, seen = 0;
+	struct htable_view view;
+	uint32_t j = i;
+
+	do {
+		if (v->owner[j] != j)
+			continue;
+		htable_read(v->env.table, j, &view);
+		keys++;
+		dead += view.state == HEALTH_DOWN && view.reason == REASON_UNAUTHORIZED &&
+		        now_ns - view.changed_ns < VERDICT_WAVE_NS;
+	} while ((j = v->env.host[j]) != i && ++seen < VERDICT_WAVE_MAX);
+	return prober_policy_is_wave(dead, keys);
+}
+
+/* Takes back what was shared about the keys of a host in a wave: each deployment speaks for itself. */
+static void
+prober_verdict_calm(struct prober_verdicts *v, uint32_t i, uint64_t now_ns)
+{
+	struct htable_detail detail;
+	struct htable_view view;
+	unsigned seen = 0;
+
+	log_limited(log_warn, "most keys of a provider are refused at once, which is taken for its trouble and not theirs "
+	            "id=%s model=%s", v->env.conf->deployment[i].id, v->env.conf->deployment[i].model);
+	for (uint32_t j = v->env.host[i]; j != i && seen < VERDICT_WAVE_MAX; j = v->env.host[j], seen++) {
+		htable_read(v->env.table, j, &view);
+		if (view.state != HEALTH_DOWN || view.reason != REASON_UNAUTHORIZED)
+			continue;
+		htable_read_detail(v->env.table, j, &detail);
+		if (detail.source == SOURCE_CREDENTIAL)
+			prober_publish_unshared(v->env.table, &v->env.conf->deployment[j], now_ns);
+	}
+}
+
 static void
 prober_verdict_share(struct prober_verdicts *v, uint32_t i, const struct prober_report *r, uint64_t now_ns)
 {
@@ -145,11 +220,16 @@ prober_verdict_share(struct prober_verdicts *v, uint32_t i, const struct prober_
 
 	if (prober_verdict_key_works(v, i, v->base[i].start_ns))
 		return;
+	if (r->result.reason == REASON_UNAUTHORIZED && prober_verdict_is_wave(v, i, now_ns)) {
+		prober_verdict_calm(v, i, now_ns);
+		return;
+	}
 	for (uint32_t j = id->credential[i]; j != i; j = id->credential[j]) {
 		htable_read(v->env.table, j, &view);
 		if (id->leader[j] == id->leader[i] || view.state == HEALTH_DOWN || !v->env.ops->wants(v->env.arg, j))
 			continue;
 		prober_verdict_base(v, j, now_ns);
+		v->key[v->owner[i]].shared = true;
 		prober_publish_shared(v->env.table, &c->deployment[j], &c->deployment[i], r, now_ns);
 	}
 }
@@ -162,6 +242,9 @@ prober_verdict_unshare(struct prober_verdicts *v, uint32_t i, uint64_t now_ns)
 	struct htable_detail detail;
 	struct htable_view view;
 
+	if (!v->key[v->owner[i]].shared)
+		return;
+	v->key[v->owner[i]].shared = false;
 	for (uint32_t j = id->credential[i]; j != i; j = id->credential[j]) {
 		htable_read(v->env.table, j, &view);
 		if (view.state != HEALTH_DOWN)
@@ -178,8 +261,12 @@ static void
 prober_verdict_share_until(struct prober_verdicts *v, uint32_t i, uint64_t until_ns)
 {
 	const struct identity *id = v->env.id;
+	struct verdict_key *key = &v->key[v->owner[i]];
 	struct htable_view view;
 
+	if (until_ns < key->until_ns + VERDICT_UNTIL_NS)
+		return;
+	key->until_ns = until_ns;
 	for (uint32_t j = id->credential[i]; j != i; j = id->credential[j]) {
 		htable_read(v->env.table, j, &view);
 		if (view.until_ns >= until_ns || !v->env.ops->wants(v->env.arg, j))
@@ -222,7 +309,8 @@ prober_verdict_spread(struct prober_verdicts *v, uint32_t i, const struct prober
 
 	if (r->result.ok)
 		prober_verdict_unshare(v, i, now_ns);
-	else if (prober_policy_is_credential(&r->result) && new->state == HEALTH_DOWN)
+	else if (prober_policy_is_credential(&r->result) && new->state == HEALTH_DOWN &&
+	         (old->state != HEALTH_DOWN || old->reason != new->reason))
 		prober_verdict_share(v, i, r, now_ns);
 	else if (prober_policy_is_account_limit(r))
 		prober_verdict_share_until(v, i, r->result.until_ns);

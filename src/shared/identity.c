@@ -134,17 +134,21 @@ identity_rings(struct identity_key *key, uint32_t n, uint32_t *ring)
 static void
 identity_leaders(struct identity *id, const struct conf *c)
 {
-	for (uint32_t i = 0; i < id->count; i++) {
-		uint32_t best = i;
+	bool *done = xcalloc(id->count + 1, sizeof(*done));
 
-		for (uint32_t j = id->same[i]; j != i; j = id->same[j]) {
-			bool jb = conf_is_background(c, &c->deployment[j]), bb = conf_is_background(c, &c->deployment[best]);
+	for (uint32_t i = 0; i < id->count; i++) { /* rings ascend, so i is the first of its own */
+		uint32_t best = i, j = i;
 
-			if (jb != bb ? jb : j < best)
-				best = j;
-		}
-		id->leader[i] = best;
+		if (done[i])
+			continue;
+		while (!conf_is_background(c, &c->deployment[best]) && (best = id->same[best]) != i)
+			;
+		do {
+			id->leader[j] = best;
+			done[j] = true;
+		} while ((j = id->same[j]) != i);
 	}
+	free(done);
 }
 
 void

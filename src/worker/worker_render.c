@@ -286,6 +286,17 @@ render_wants_request(const struct render *r, const struct deployment *d, bool he
 	return d->probe.model == NULL && (d->wildcard || strncmp(d->model, "bedrock/", 8) == 0);
 }
 
+/* `model` is LiteLLM's: the one that is probed. Where that is not the configured one, both are named. */
+static void
+render_names(struct strbuf *out, const struct deployment *d)
+{
+	if (!d->probe.model && !d->wildcard)
+		return;
+	worker_render_member(out, "configured_model", d->model);
+	if (d->probe.model)
+		worker_render_member(out, "probe_model", d->probe.model);
+}
+
 static void
 render_entry(struct render *r, const struct deployment *d, const struct htable_view *v, struct arena **scratch)
 {
@@ -314,6 +325,8 @@ render_entry(struct render *r, const struct deployment *d, const struct htable_v
 			render_request(out, r->conf, d, &q);
 	}
 	worker_render_member(out, "model_id", d->id);
+	if (details)
+		render_names(out, d);
 	if (!healthy)
 		strbuf_printf(out, ",\"exception_status\":%d", render_exception_status(v));
 	if (details)

@@ -171,3 +171,7 @@ tests_unit_test_bedrock_LDADD = $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/test_multipart
 tests_unit_test_multipart_SOURCES = tests/unit/test_multipart.c
 tests_unit_test_multipart_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/test_prober_verdict
+tests_unit_test_prober_verdict_SOURCES = tests/unit/test_prober_verdict.c
+tests_unit_test_prober_verdict_CPPFLAGS = $(PROBER_CPPFLAGS)
+tests_unit_test_prober_verdict_LDADD = $(UNIT_LDADD)

@@ -40,6 +40,9 @@ test_hosts(void **state)
 	assert_int_not_equal(h.host[6], h.host[0]);
 	assert_int_equal(h.nhost, 6);
 	assert_int_equal(h.max[h.host[0]], 5);
+	assert_true(h.next[0] == 1 && h.next[1] == 7 && h.next[7] == 0); /* rings */
+	assert_true(h.next[4] == 5 && h.next[5] == 4);
+	assert_int_equal(h.next[2], 2);
 	assert_int_equal(h.max[h.host[8]], 1);
 	for (int i = 0; i < 9; i++)
 		assert_true(h.host[i] < h.nhost);

@@ -123,6 +123,18 @@ test_account_limit(void **state)
 }
 
 static void
+test_wave(void **state)
+{
+	(void)state;
+	assert_false(prober_policy_is_wave(1, 1));
+	assert_false(prober_policy_is_wave(2, 2));
+	assert_false(prober_policy_is_wave(1, 3));
+	assert_true(prober_policy_is_wave(2, 3));
+	assert_false(prober_policy_is_wave(2, 4));
+	assert_true(prober_policy_is_wave(3, 4));
+}
+
+static void
 test_host(void **state)
 {
 	(void)state;
@@ -156,6 +168,7 @@ main(void)
 		cmocka_unit_test(test_vetoes),
 		cmocka_unit_test(test_credential),
 		cmocka_unit_test(test_account_limit),
+		cmocka_unit_test(test_wave),
 		cmocka_unit_test(test_host),
 		cmocka_unit_test(test_budget),
 	};

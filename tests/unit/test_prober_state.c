@@ -13,9 +13,12 @@
 #define OK (&result_ok)
 #define BAD (&result_bad)
 #define NEUTRAL (&result_neutral)
+#define VETOED (&result_vetoed)
 
 static const struct prober_result result_ok = {.reason = REASON_OK, .ok = true, .http_status = 200};
 static const struct prober_result result_bad = {.reason = REASON_SERVER_ERROR, .http_status = 500};
+static const struct prober_result result_vetoed = {.reason = REASON_BAD_PROBE, .neutral = true, .proven = true,
+                                                   .http_status = 404};
 static const struct prober_result result_neutral = {.reason = REASON_BAD_PROBE, .neutral = true, .http_status = 400};
 
 struct step {
@@ -55,6 +58,10 @@ static const struct step steps[] = {
 	{2, 3, HEALTH_DOWN, 1, 0, OK, HEALTH_UP, 2, 0},
 	{2, 3, HEALTH_DOWN, 1, 0, BAD, HEALTH_DOWN, 0, 1},
 	{2, 3, HEALTH_DOWN, 1, 0, NEUTRAL, HEALTH_UNKNOWN, 0, 0},
+	/* real traffic knows better than the probe */
+	{2, 3, HEALTH_UNKNOWN, 0, 2, VETOED, HEALTH_UP, 0, 0},
+	{2, 3, HEALTH_UP, 1, 1, VETOED, HEALTH_UP, 1, 0},
+	{2, 3, HEALTH_DOWN, 0, 3, VETOED, HEALTH_UP, 0, 0},
 	/* counters saturate */
 	{1, 1, HEALTH_UP, 255, 0, OK, HEALTH_UP, 255, 0},
 	{1, 1, HEALTH_DOWN, 0, 255, BAD, HEALTH_DOWN, 0, 255},

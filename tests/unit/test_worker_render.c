@@ -137,7 +137,8 @@ test_healthy_entry(void **state)
 		"{\"model\":\"openai/gpt-4\",\"api_base\":\"http://a.test/v1\",\"rpm\":5,\"model_id\":\"one\"" UP_STATE ","
 		"{\"model\":\"openai/gpt-4\",\"x-ratelimit-remaining-requests\":\"999\","
 		"\"x-ratelimit-remaining-tokens\":\"42\",\"x-ms-region\":\"East US\",\"model_id\":\"two\"" UP_STATE ","
-		"{\"model\":\"openai/gpt-5-mini\",\"model_id\":\"three\"" UP_STATE
+		"{\"model\":\"openai/gpt-5-mini\",\"model_id\":\"three\",\"configured_model\":\"openai/gpt-5\","
+		"\"probe_model\":\"openai/gpt-5-mini\"" UP_STATE
 		"],\"unhealthy_endpoints\":[],\"healthy_count\":3,\"unhealthy_count\":0}");
 	assert_string_equal(
 		health(&w, &(struct render_scope){.scope = IPC_SCOPE_DEPLOYMENT, .index = 0}, false, 200),
@@ -298,7 +299,8 @@ test_on_demand(void **state)
 	assert_non_null(strstr(got, "\"healthy_count\":1,\"unhealthy_count\":2}"));
 	assert_non_null(strstr(got, "\"error\":\"max_tokens is not supported\",\"model_id\":\"two\",\"exception_status\":400,"
 	                            "\"state\":\"unknown\",\"reason\":\"bad_probe\""));
-	assert_non_null(strstr(got, "\"error\":\"No probe result yet\",\"model_id\":\"three\",\"exception_status\":500,"
+	assert_non_null(strstr(got, "\"error\":\"No probe result yet\",\"model_id\":\"three\",\"configured_model\":"
+	                            "\"openai/gpt-5\",\"probe_model\":\"openai/gpt-5-mini\",\"exception_status\":500,"
 	                            "\"state\":\"unknown\",\"reason\":\"never_checked\"}"));
 	probed(&w, 1, HEALTH_UNKNOWN, REASON_OK, 200, NULL); /* on its way up */
 	assert_non_null(strstr(health(&w, &everything, false, 200), "\"healthy_count\":2,\"unhealthy_count\":1}"));

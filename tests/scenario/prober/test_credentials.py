@@ -77,7 +77,8 @@ def test_state_of_a_key_survives_the_prober(hale, sim):
     wait_until(lambda: all(states(daemon).values()))
 
 
-@pytest.mark.parametrize("fault", [{"status": 403}, {"status": 429, "retry_after": "1"}, {"status": 404}, {"status": 500}])
+@pytest.mark.parametrize("fault", [{"status": 403}, {"status": 429, "retry_after": "1"}, {"status": 404},
+                                   {"status": 500}])
 def test_what_is_about_one_model_is_not_about_the_key(hale, sim, fault):
     """Credential state is its own object: a key that may not use one model (403), a model's rate limit, a missing model
     and a broken one say nothing about the key's other models."""
@@ -113,6 +114,22 @@ def test_a_key_that_works_elsewhere_is_not_dead(hale, sim):
     seen = sim.count("sk-a")
     wait_until(lambda: sim.count("sk-a") > seen)
     assert "shared from" not in daemon.log or entries(daemon)["m2"]["healthy"]
+
+
+def test_a_wave_of_refusals_is_the_providers_trouble(hale, sim):
+    """If most keys of one provider turn 401 within a minute, it is treated as provider trouble, not key death: each
+    deployment keeps its own verdict, and all recover by themselves."""
+    known = [deployment(f"b{i}", sim, key=f"sk-{i}", model=f"known{i}") for i in range(4)]
+    fresh = [deployment(f"a{i}", sim, key=f"sk-{i}", model=f"fresh{i}") for i in range(4)]
+    daemon = hale(config(known))
+    wait_until(lambda: list(states(daemon).values()) == [True] * 4)
+    for i in range(4):
+        sim.fault(f"sk-{i}", match_model=f"fresh{i}", status=401)
+    daemon.reload(config([*fresh, *known]))
+    daemon.wait_log("WARNING .*most keys of a provider are refused at once")
+    wait_until(lambda: states(daemon) == {f"{kind}{i}": kind == "known" for kind in ("fresh", "known") for i in range(4)})
+    sim.clear()
+    wait_until(lambda: all(states(daemon).values()))
 
 
 def test_refused_probe_while_the_key_serves(hale, sim):
