@@ -54,6 +54,7 @@ enum conf_reload {
 #define CONF_OPT_UNUSED 2u /* known from LiteLLM, no effect in hale so far: reported once; checked when it has a type */
 #define CONF_OPT_PASS 4u   /* a request parameter, passed to the provider as it is */
 #define CONF_OPT_OURS 8u   /* not in LiteLLM */
+#define CONF_OPT_FORGIVE 16u /* a value that is wrong is a warning and not used, as in LiteLLM */
 
 #define CONF_NO_PLACE UINT16_MAX
 

@@ -523,7 +523,7 @@ conf_check_map(struct conf_build *b, enum conf_section section, const struct con
 		if (o == NULL)
 			conf_check_unknown(b, section, n);
 		else
-			conf_check_store(&(struct conf_check){b, o, n, false, conf_check_place(o, base)});
+			conf_check_store(&(struct conf_check){b, o, n, o->flags & CONF_OPT_FORGIVE, conf_check_place(o, base)});
 		if (o && (o->flags & CONF_OPT_UNUSED))
 			conf_check_unused(b, n);
 	}

@@ -515,7 +515,7 @@ const struct conf_option conf_schema[] = {
 	 .help = "Whether the probe carries max_tokens; unset: by mode"},
 	{"health_check_reasoning_effort", CONF_SEC_INFO, CONF_TYPE_ANY, ANY_NUMBER, D(probe.reasoning_effort),
 	 .help = "reasoning_effort of the probe"},
-	{"health_check_params", CONF_SEC_INFO, CONF_TYPE_MAP, ANY_NUMBER, D(probe.params),
+	{"health_check_params", CONF_SEC_INFO, CONF_TYPE_MAP, ANY_NUMBER, D(probe.params), .flags = CONF_OPT_FORGIVE,
 	 .help = "Further parameters of the probe"},
 	{"health_check_daily_token_limit", CONF_SEC_INFO, CONF_TYPE_U64, .min = 0, .max = 1e15, D(probe.daily_token_limit),
 	 .fallback = "0", .flags = CONF_OPT_OURS,

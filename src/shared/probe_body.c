@@ -236,7 +236,10 @@ probe_body_translate(struct probe_build *b, struct strbuf *body, const char **wh
 	if (!x || !x->request)
 		return 0;
 	openai = json_tokener_parse(strbuf_str(body));
-	HALE_ASSERT(openai); /* we wrote it */
+	if (!openai) { /* we wrote it, but the configuration says how deep it is */
+		*why = "the probe's parameters are nested too deeply";
+		return HALE_EINVAL;
+	}
 	strbuf_init(&out, 0);
 	rc = x->request(&b->target, b->model, openai, &out, why);
 	json_object_put(openai);

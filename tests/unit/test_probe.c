@@ -178,6 +178,21 @@ test_json_modes(void **state)
 	              "{\"model\":\"d\",\"query\":\"test from litellm\",\"documents\":[\"my sample text\"]}");
 }
 
+/* Anthropic's own form; a limit is never left out. */
+static void
+test_anthropic_messages(void **state)
+{
+#define ASKS "{\"model\":\"m\"," HI
+	(void)state;
+	check_request("model: anthropic/m, api_key: k3", "mode: anthropic_messages", "https://api.anthropic.com/v1/messages",
+	              "x-api-key: k3|anthropic-version: 2023-06-01", ASKS ",\"stream\":false,\"max_tokens\":16}");
+	check_body("model: anthropic/m, thinking: {type: disabled}, rpm: 5",
+	           "mode: anthropic_messages, health_check_supports_max_tokens: false, health_check_reasoning_effort: low",
+	           PROBE_ADAPT_NONE, ASKS ",\"stream\":false,\"thinking\":{\"type\":\"disabled\"},\"max_tokens\":16}");
+	check_body("model: anthropic/m, system: s", "mode: anthropic_messages, health_check_max_tokens: 1", PROBE_ADAPT_NO_LIMIT,
+	           ASKS ",\"max_tokens\":16}");
+}
+
 /* A list is asked for, or where there is none, the completion that batches consist of. */
 static void
 test_batch(void **state)
@@ -431,6 +446,27 @@ test_refused(void **state)
 	              "https://docs.litellm.ai/docs/proxy/health");
 }
 
+/* What a translation cannot read is no probe, and no crash. */
+static void
+test_deep_parameters(void **state)
+{
+	char open[41], close[41], info[256];
+	struct built b;
+
+	(void)state;
+	memset(open, '[', 40);
+	memset(close, ']', 40);
+	open[40] = close[40] = '\0';
+	snprintf(info, sizeof(info), "health_check_params: {a: %s%s}", open, close);
+	check_refused("model: anthropic/m", info, HALE_EINVAL, "the probe's parameters are nested too deeply");
+	build(&b, "model: openai/m", info, PROBE_ADAPT_NONE);
+	assert_int_equal(b.rc, 0);
+	release(&b);
+	build(&b, "model: anthropic/m", info, PROBE_ADAPT_NO_LIMIT);
+	assert_int_equal(b.rc, 0);
+	release(&b);
+}
+
 static void
 test_extra_headers(void **state)
 {
@@ -642,6 +678,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_modes_and_providers),
 		cmocka_unit_test(test_json_modes),
+		cmocka_unit_test(test_anthropic_messages),
 		cmocka_unit_test(test_batch),
 		cmocka_unit_test(test_transcription),
 		cmocka_unit_test(test_form_parameters),
@@ -649,6 +686,7 @@ main(void)
 		cmocka_unit_test(test_ocr),
 		cmocka_unit_test(test_bases),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_deep_parameters),
 		cmocka_unit_test(test_extra_headers),
 		cmocka_unit_test(test_extra_header_replaces),
 		cmocka_unit_test(test_parameters),
