@@ -461,6 +461,7 @@ const struct conf_option conf_schema[] = {
 	PASS("output_cost_per_second"),
 	PASS("output_cost_per_token"),
 	PASS("presence_penalty"),
+	PASS("realtime_protocol"),
 	PASS("reasoning_effort"),
 	PASS("region_name"),
 	PASS("response_format"),

@@ -68,7 +68,9 @@ src_libshared_a_SOURCES = \
 	src/shared/strmap.c \
 	src/shared/strmap.h
 src_libshared_a_SOURCES += \
+	src/shared/tunnel.c \
 	src/shared/upstream.c \
+	src/shared/upstream_authority.c \
 	src/shared/upstream_curl.c \
 	src/shared/upstream_curl_call.c \
 	src/shared/upstream_direct.c \
@@ -76,7 +78,8 @@ src_libshared_a_SOURCES += \
 	src/shared/upstream_direct_request.c \
 	src/shared/upstream_http.c \
 	src/shared/upstream_names.c \
-	src/shared/upstream_tls.c
+	src/shared/upstream_tls.c \
+	src/shared/ws_frame.c
 noinst_HEADERS += \
 	include/hale/apierror.h \
 	include/hale/arena.h \
@@ -111,7 +114,9 @@ noinst_HEADERS += \
 	include/hale/sdnotify.h \
 	include/hale/seqslot.h \
 	include/hale/strbuf.h \
+	include/hale/tunnel.h \
 	include/hale/upstream.h \
+	include/hale/ws_frame.h \
 	src/shared/htable_layout.h
 src_libshared_a_SOURCES += \
 	src/shared/embedding.c \

@@ -19,7 +19,8 @@
 #define OPENAI_IMAGE OPENAI(IMAGE_GENERATION), OPENAI(IMAGE_EDIT), OPENAI(IMAGE_VARIATION)
 /* A server that somebody named by address may offer any of them. */
 #define OPENAI_ALL \
-	{OPENAI_TEXT, OPENAI_AUDIO, OPENAI_IMAGE, OPENAI(RERANK), OPENAI(BATCH), OPENAI(RESPONSES), OPENAI(MODERATION)}
+	{OPENAI_TEXT, OPENAI_AUDIO, OPENAI_IMAGE, OPENAI(RERANK), OPENAI(BATCH), OPENAI(REALTIME), OPENAI(RESPONSES), \
+	 OPENAI(MODERATION)}
 #define AZURE(mode) [MODE_##mode] = &provider_azure_op[MODE_##mode]
 #define ANTHROPIC(mode) [MODE_##mode] = &provider_anthropic_op[MODE_##mode]
 
@@ -38,7 +39,8 @@ static const struct provider provider_table[] = {
 		.version_env = "AZURE_API_VERSION",
 		.default_version = "2025-02-01-preview",
 		.op = {AZURE(CHAT), AZURE(COMPLETION), AZURE(EMBEDDING), AZURE(IMAGE_GENERATION), AZURE(IMAGE_EDIT),
-		       AZURE(AUDIO_TRANSCRIPTION), AZURE(AUDIO_TRANSLATION), AZURE(AUDIO_SPEECH), AZURE(BATCH), AZURE(RESPONSES)},
+		       AZURE(AUDIO_TRANSCRIPTION), AZURE(AUDIO_TRANSLATION), AZURE(AUDIO_SPEECH), AZURE(BATCH), AZURE(RESPONSES),
+		       AZURE(REALTIME)},
 	},
 	{
 		.name = "anthropic",
@@ -97,7 +99,8 @@ static const struct provider provider_table[] = {
 		.default_base = "https://api.x.ai/v1",
 		.key_env = {"XAI_API_KEY"},
 		.base_env = {"XAI_API_BASE"},
-		.op = {OPENAI(CHAT), OPENAI(COMPLETION), OPENAI(IMAGE_GENERATION), OPENAI(RESPONSES), OPENAI(BATCH)},
+		.op = {OPENAI(CHAT), OPENAI(COMPLETION), OPENAI(IMAGE_GENERATION), OPENAI(REALTIME), OPENAI(RESPONSES),
+		       OPENAI(BATCH)},
 	},
 	{
 		.name = "fireworks_ai",

@@ -8,10 +8,14 @@
 
 #include "provider_impl.h"
 
+#include <strings.h>
+
 #include "hale/arena.h"
 #include "hale/conf.h"
 #include "hale/deployment.h"
 #include "hale/err.h"
+
+#define AZURE_REALTIME_VERSION "2024-10-01-preview"
 
 static bool
 provider_azure_ends(const char *s, const char *end)
@@ -73,6 +77,45 @@ provider_azure_url(struct arena *a, const struct deployment *d, struct provider_
 	return provider_endpoint_url(a, base, path, query);
 }
 
+/* realtime_protocol "GA" (or "v1"), as LiteLLM calls it, asks for the path of the released API. */
+static bool
+provider_azure_is_released(const struct deployment *d, const struct provider_base *base, const char *version)
+{
+	const char *protocol = conf_get_string(d->params, "realtime_protocol");
+
+	if (protocol && (strcasecmp(protocol, "GA") == 0 || strcasecmp(protocol, "v1") == 0))
+		return true;
+	return provider_azure_ends(base->root, "/openai/v1") || provider_azure_is_v1(version);
+}
+
+/* Two generations: /openai/realtime with a version and the deployment, and /openai/v1/realtime with the model, where a
+ * dated version has no place. A base that names a deployment is cut back to its resource. */
+static const char *
+provider_azure_realtime(struct arena *a, const struct deployment *d, struct provider_base *base, const char *model,
+                        const struct provider_op *op)
+{
+	/* The default of the other modes is of no use here. */
+	bool own = d->api_version && d->api_version != d->provider->default_version;
+	const char *version = own ? d->api_version : AZURE_REALTIME_VERSION;
+	bool released = provider_azure_is_released(d, base, version);
+	/* "preview" and "latest" are versions of the released path, a date is none. */
+	bool versioned = !released || (provider_azure_is_v1(version) && strcmp(version, "v1") != 0);
+	const char *name = released ? "model" : "deployment", *cut = strstr(base->root, "/openai/deployments/");
+	const char *path, *query = "";
+
+	if (cut)
+		base->root = arena_strndup(a, base->root, (size_t)(cut - base->root));
+	path = provider_azure_ends(base->root, "/openai/v1") || provider_azure_ends(base->root, "/openai") ? "" : "/openai";
+	if (released && !provider_azure_ends(base->root, "/openai/v1"))
+		path = arena_printf(a, "%s/v1", path);
+	if (!provider_endpoint_has(base, "api-version") && versioned)
+		query = arena_printf(a, "api-version=%s", provider_endpoint_encode(a, version));
+	if (!provider_endpoint_has(base, name))
+		query = arena_printf(a, "%s%s%s=%s", query, *query ? "&" : "", name,
+		                     provider_endpoint_encode(a, provider_azure_model(model)));
+	return provider_endpoint_url(a, base, arena_printf(a, "%s%s", path, op->path), *query ? query : NULL);
+}
+
 static int
 provider_azure_endpoint(struct arena *a, const struct provider_op *op, const struct deployment *d, const char *model,
                         bool stream, struct endpoint *out)
@@ -85,8 +128,9 @@ provider_azure_endpoint(struct arena *a, const struct provider_op *op, const str
 	if (rc)
 		return rc;
 	*out = (struct endpoint){
-		.method = op->form == OP_LIST ? "GET" : "POST",
-		.url = provider_azure_url(a, d, &base, model, op),
+		.method = op->form == OP_LIST || op->form == OP_WEBSOCKET ? "GET" : "POST",
+		.url = op->form == OP_WEBSOCKET ? provider_azure_realtime(a, d, &base, model, op)
+		                                : provider_azure_url(a, d, &base, model, op),
 	};
 	if (token)
 		rc = provider_endpoint_header(out, "Authorization", arena_printf(a, "Bearer %s", token));
@@ -109,5 +153,6 @@ const struct provider_op provider_azure_op[MODE_COUNT] = {
 	                                .essential = provider_essential_transcript),
 	[MODE_AUDIO_SPEECH] = CELL("/audio/speech", .binary = true, .essential = provider_essential_audio),
 	[MODE_BATCH] = CELL("/batches", .form = OP_LIST, .essential = provider_essential_list),
+	[MODE_REALTIME] = CELL("/realtime", .form = OP_WEBSOCKET),
 	[MODE_RESPONSES] = CELL("/responses", .essential = provider_essential_output),
 };

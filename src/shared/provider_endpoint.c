@@ -22,6 +22,7 @@ static const char *const provider_mode_path[] = {
 	"/chat/completions", "/completions", "/embeddings", "/images/generations", "/images/edits", "/images/variations",
 	"/audio/transcriptions", "/audio/translations", "/audio/speech", "/rerank", "/responses", "/moderations", "/ocr",
 	"/messages", "/messages/count_tokens",
+	"/realtime",
 };
 
 /* No control characters, no space: nothing that could end the request line or the header. */
@@ -43,6 +44,17 @@ provider_endpoint_trim(char *root)
 		root[--len] = '\0';
 }
 
+/* Whoever has a realtime deployment may have written down its ws:// or wss:// address. */
+static char *
+provider_endpoint_scheme(struct arena *a, const char *base)
+{
+	if (strncasecmp(base, "ws://", 5) == 0)
+		return arena_printf(a, "http%s", base + 2);
+	if (strncasecmp(base, "wss://", 6) == 0)
+		return arena_printf(a, "https%s", base + 3);
+	return arena_strdup(a, base);
+}
+
 int
 provider_endpoint_base(struct arena *a, const struct deployment *d, struct provider_base *out)
 {
@@ -51,9 +63,9 @@ provider_endpoint_base(struct arena *a, const struct deployment *d, struct provi
 
 	if (!d->api_base || !provider_endpoint_is_clean(d->api_base, 0x21))
 		return HALE_EINVAL;
-	if (strncasecmp(d->api_base, "http://", 7) != 0 && strncasecmp(d->api_base, "https://", 8) != 0)
+	root = provider_endpoint_scheme(a, d->api_base);
+	if (strncasecmp(root, "http://", 7) != 0 && strncasecmp(root, "https://", 8) != 0)
 		return HALE_EINVAL;
-	root = arena_strdup(a, d->api_base);
 	root[strcspn(root, "#")] = '\0';
 	query = strchr(root, '?');
 	if (query)
@@ -152,6 +164,17 @@ provider_endpoint_encode(struct arena *a, const char *text)
 	out = arena_strdup(a, strbuf_str(&b));
 	strbuf_release(&b);
 	return out;
+}
+
+bool
+provider_endpoint_has(const struct provider_base *b, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = b->query; p && *p; p += strcspn(p, "&"), p += *p == '&')
+		if (strncmp(p, name, n) == 0 && p[n] == '=')
+			return true;
+	return false;
 }
 
 char *

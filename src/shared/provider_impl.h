@@ -19,6 +19,8 @@ int provider_endpoint_header(struct endpoint *e, const char *name, const char *v
 int provider_endpoint_extra(struct arena *a, const struct deployment *d, struct endpoint *e) HALE_MUST_USE;
 /* One path segment or query value with everything but unreserved characters as %XX. */
 char *provider_endpoint_encode(struct arena *a, const char *text);
+/* Is this parameter in the base's own query? */
+bool provider_endpoint_has(const struct provider_base *b, const char *name);
 /* root + path (+ "?" query, joined with the base's own); query may be NULL. */
 char *provider_endpoint_url(struct arena *a, const struct provider_base *b, const char *path, const char *query);
 

@@ -11,15 +11,18 @@ provider_openai_endpoint(struct arena *a, const struct provider_op *op, const st
                          bool stream, struct endpoint *out)
 {
 	struct provider_base base;
+	const char *query = NULL;
 	int rc = provider_endpoint_base(a, d, &base);
 
-	(void)model;
 	(void)stream;
 	if (rc)
 		return rc;
+	/* An upgrade has no body that could name the model. */
+	if (op->form == OP_WEBSOCKET && !provider_endpoint_has(&base, "model"))
+		query = arena_printf(a, "model=%s", provider_endpoint_encode(a, model));
 	*out = (struct endpoint){
 		.method = op->form == OP_LIST || op->form == OP_WEBSOCKET ? "GET" : "POST",
-		.url = provider_endpoint_url(a, &base, op->path, NULL),
+		.url = provider_endpoint_url(a, &base, op->path, query),
 	};
 	if (d->api_key)
 		rc = provider_endpoint_header(out, "Authorization", arena_printf(a, "Bearer %s", d->api_key));
@@ -44,6 +47,7 @@ const struct provider_op provider_openai_op[MODE_COUNT] = {
 	[MODE_AUDIO_SPEECH] = CELL("/audio/speech", .binary = true, .essential = provider_essential_audio),
 	[MODE_RERANK] = CELL("/rerank", .essential = provider_essential_ranking),
 	[MODE_BATCH] = CELL("/batches", .form = OP_LIST, .essential = provider_essential_list),
+	[MODE_REALTIME] = CELL("/realtime", .form = OP_WEBSOCKET),
 	[MODE_OCR] = CELL("/ocr", .essential = provider_essential_pages),
 	[MODE_RESPONSES] = CELL("/responses", .essential = provider_essential_output),
 	[MODE_MODERATION] = CELL("/moderations", .essential = provider_essential_moderation),

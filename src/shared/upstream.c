@@ -16,6 +16,7 @@
 #include "upstream_curl.h"
 #include "upstream_direct.h"
 #include "upstream_http.h"
+#include "upstream_names.h"
 
 const char *
 upstream_error_name(enum upstream_error e)
@@ -80,8 +81,7 @@ upstream_header_is_ours(const char *name)
 	}
 }
 
-/* Printable, no blank, a host: what both transports can send without another look. */
-static bool
+bool
 upstream_url_is_valid(const char *url)
 {
 	size_t scheme = upstream_url_is_tls(url) ? 8 : 7;
@@ -94,8 +94,7 @@ upstream_url_is_valid(const char *url)
 	return upstream_origin_len(url) > scheme;
 }
 
-/* A name that is a token and a value without line ends: nothing a caller passes can split a request. */
-static bool
+bool
 upstream_headers_are_valid(const struct http_header *h, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
@@ -278,8 +277,17 @@ upstream_freep(struct upstream **u)
 	HALE_ASSERT((*u)->running == 0);
 	upstream_direct_freep(&(*u)->direct);
 	upstream_curl_freep(&(*u)->curl);
+	upstream_names_freep(&(*u)->names);
 	upstream_tls_freep(&(*u)->tls);
 	xfreep(u);
+}
+
+struct upstream_names *
+upstream_names_of(struct upstream *u)
+{
+	if (!u->names)
+		u->names = upstream_names_new(u->base);
+	return u->names;
 }
 
 struct upstream_call *

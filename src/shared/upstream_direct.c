@@ -13,8 +13,6 @@
 
 #include "upstream_direct.h"
 
-#include <arpa/inet.h>
-
 #include "hale/arena.h"
 #include "hale/clock.h"
 
@@ -33,52 +31,13 @@ upstream_direct_hash(const char *s, size_t len)
 	return (unsigned)((h ^ h >> 32) % UPSTREAM_DIRECT_BUCKETS);
 }
 
-/* Takes "host[:port]" apart. false: a form that is left to libcurl (credentials, odd ports). */
-static bool
-upstream_direct_host_parse(struct upstream_direct_host *h, const char *authority, size_t len)
-{
-	const char *end = authority + len, *colon = NULL, *name = authority, *name_end = end;
-	unsigned long port = h->tls ? 443 : 80;
-	char raw[16];
-
-	if (memchr(authority, '@', len) || memchr(authority, '%', len))
-		return false;
-	if (*authority == '[') {
-		name++;
-		name_end = memchr(authority, ']', len);
-		if (!name_end || (name_end + 1 < end && name_end[1] != ':'))
-			return false;
-		colon = name_end + 1 < end ? name_end + 1 : NULL;
-	} else if ((colon = memchr(authority, ':', len))) {
-		name_end = colon;
-	}
-	if (colon) {
-		size_t digits = strspn(colon + 1, "0123456789");
-
-		port = strtoul(colon + 1, NULL, 10);
-		if (digits == 0 || colon + 1 + digits != end || port == 0 || port > 65535)
-			return false;
-		if (port == (h->tls ? 443 : 80))
-			end = colon;
-	}
-	if (name == name_end)
-		return false;
-	h->port = (uint16_t)port;
-	h->name = xstrndup(name, (size_t)(name_end - name));
-	h->authority_len = (size_t)(end - authority);
-	h->authority = xstrndup(authority, h->authority_len);
-	h->numeric = inet_pton(AF_INET, h->name, raw) == 1 || inet_pton(AF_INET6, h->name, raw) == 1;
-	return true;
-}
-
 static void
 upstream_direct_host_free(struct upstream_direct_host *h)
 {
 	if (h->session)
 		SSL_SESSION_free(h->session);
 	free(h->origin);
-	free(h->name);
-	free(h->authority);
+	upstream_authority_release(&h->at);
 	free(h);
 }
 
@@ -102,10 +61,12 @@ upstream_direct_host_get(struct upstream_direct *d, const char *url, bool insecu
 	TAILQ_INIT(&h->idle);
 	TAILQ_INIT(&h->waiting);
 	scheme = h->tls ? 8 : 7;
-	if (!upstream_direct_host_parse(h, h->origin + scheme, len - scheme)) {
+	/* A form that is left to libcurl (credentials, odd ports)? */
+	if (!upstream_authority_parse(&h->at, h->origin + scheme, len - scheme, h->tls)) {
 		upstream_direct_host_free(h);
 		return NULL;
 	}
+	h->authority_len = strlen(h->at.text);
 	LIST_INSERT_HEAD(&d->host[b], h, link);
 	return h;
 }
@@ -293,7 +254,7 @@ upstream_direct_named(struct upstream_names_wait *w, const struct upstream_addre
 		upstream_direct_open(c, a);
 		return;
 	}
-	snprintf(c->text, sizeof(c->text), "%s: %s", c->host->name, text);
+	snprintf(c->text, sizeof(c->text), "%s: %s", c->host->at.name, text);
 	upstream_direct_host_free_slot(c->host);
 	upstream_direct_call_end(c, UPSTREAM_ERESOLVE, c->text);
 }
@@ -306,14 +267,14 @@ upstream_direct_acquire(struct upstream_direct_call *c)
 	struct upstream_addresses a = {.n = 0};
 
 	c->phase = UPSTREAM_CONNECT;
-	if ((!c->retried && !TAILQ_EMPTY(&h->idle)) || upstream_names_find(h->direct->names, h->name, &a)) {
+	if ((!c->retried && !TAILQ_EMPTY(&h->idle)) || upstream_names_find(h->direct->names, h->at.name, &a)) {
 		upstream_direct_open(c, &a);
 		return;
 	}
 	c->phase = UPSTREAM_RESOLVE;
 	c->where = UPSTREAM_DIRECT_NAMING;
 	c->name.done = upstream_direct_named;
-	upstream_names_ask(h->direct->names, h->name, &c->name);
+	upstream_names_ask(h->direct->names, h->at.name, &c->name);
 }
 
 static void
@@ -430,7 +391,7 @@ upstream_direct_new(struct upstream *u)
 	struct upstream_direct *d = xcalloc(1, sizeof(*d));
 
 	d->u = u;
-	d->names = upstream_names_new(u->base);
+	d->names = upstream_names_of(u);
 	for (unsigned i = 0; i < UPSTREAM_DIRECT_BUCKETS; i++)
 		LIST_INIT(&d->host[i]);
 	TAILQ_INIT(&d->queue);
@@ -469,6 +430,5 @@ upstream_direct_freep(struct upstream_direct **dp)
 	}
 	event_del(&d->kick);
 	event_del(&d->reap);
-	upstream_names_freep(&d->names);
 	xfreep(dp);
 }

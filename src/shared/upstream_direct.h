@@ -24,10 +24,10 @@ TAILQ_HEAD(upstream_direct_conns, upstream_direct_conn);
 struct upstream_direct_host {
 	LIST_ENTRY(upstream_direct_host) link;
 	struct upstream_direct *direct;
-	char *origin, *name, *authority; /* as in the URL; without brackets and port; for the Host header */
+	char *origin; /* as in the URL */
+	struct upstream_authority at;
 	size_t origin_len, authority_len;
-	uint16_t port;
-	bool tls, insecure, numeric;
+	bool tls, insecure;
 	unsigned nconn;                       /* idle ones included */
 	struct upstream_direct_conns idle;    /* last used first */
 	struct upstream_direct_calls waiting; /* for host_connections_max */

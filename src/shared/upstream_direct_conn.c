@@ -443,6 +443,8 @@ upstream_direct_conn_session_cb(SSL *ssl, SSL_SESSION *session)
 {
 	struct upstream_direct_conn *conn = SSL_get_app_data(ssl);
 
+	if (!conn) /* a tunnel's, from the same context */
+		return 0;
 	if (conn->host->session)
 		SSL_SESSION_free(conn->host->session);
 	conn->host->session = session;
@@ -484,20 +486,13 @@ upstream_direct_conn_ssl(struct upstream_direct_conn *conn)
 	SSL_CTX *ctx = upstream_tls_client(h->direct->u->tls, h->insecure);
 
 	SSL_CTX_sess_set_new_cb(ctx, upstream_direct_conn_session_cb);
-	conn->ssl = SSL_new(ctx);
+	conn->ssl = upstream_tls_open(h->direct->u->tls, &h->at, h->insecure);
 	if (!conn->ssl || SSL_set_fd(conn->ssl, conn->fd) != 1)
 		return false;
 	SSL_set_app_data(conn->ssl, conn);
-	SSL_set_connect_state(conn->ssl);
 	if (h->session)
 		SSL_set_session(conn->ssl, h->session);
-	if (!h->numeric && SSL_set_tlsext_host_name(conn->ssl, h->name) != 1)
-		return false;
-	if (h->insecure)
-		return true;
-	SSL_set_hostflags(conn->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	return h->numeric ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(conn->ssl), h->name) == 1
-	                  : SSL_set1_host(conn->ssl, h->name) == 1;
+	return true;
 }
 
 static void
@@ -507,7 +502,7 @@ upstream_direct_conn_connected(struct upstream_direct_conn *conn)
 
 	event_del(&conn->attempt);
 	upstream_direct_conn_watch_write(conn, false);
-	upstream_names_report(h->direct->names, h->name, &conn->addresses.address[conn->address], true);
+	upstream_names_report(h->direct->names, h->at.name, &conn->addresses.address[conn->address], true);
 	if (!h->tls) {
 		upstream_direct_conn_open_cb(conn);
 		return;
@@ -581,9 +576,9 @@ upstream_direct_conn_socket(struct upstream_direct_conn *conn)
 	int one = 1;
 
 	if (a.any.sa_family == AF_INET6)
-		a.six.sin6_port = htons(conn->host->port);
+		a.six.sin6_port = htons(conn->host->at.port);
 	else
-		a.four.sin_port = htons(conn->host->port);
+		a.four.sin_port = htons(conn->host->at.port);
 	conn->fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (conn->fd == -1)
 		return errno;
@@ -629,7 +624,7 @@ upstream_direct_conn_attempt(struct upstream_direct_conn *conn)
 		event_add(&conn->attempt, &tv);
 		return;
 	}
-	upstream_names_report(h->direct->names, h->name, NULL, false);
+	upstream_names_report(h->direct->names, h->at.name, NULL, false);
 	upstream_direct_conn_fail(conn, UPSTREAM_ECONNECT, conn->call->text);
 }
 

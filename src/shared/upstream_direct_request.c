@@ -98,7 +98,7 @@ upstream_direct_request_build(struct upstream_direct_call *c, const struct upstr
 	upstream_direct_request_put(c, " ", 1);
 	upstream_direct_request_target(c, path);
 	upstream_direct_request_puts(c, " HTTP/1.1\r\nHost: ");
-	upstream_direct_request_put(c, c->host->authority, c->host->authority_len);
+	upstream_direct_request_put(c, c->host->at.text, c->host->authority_len);
 	upstream_direct_request_put(c, "\r\n", 2);
 	seen = upstream_direct_request_headers(c, e->header, e->nheader);
 	seen |= upstream_direct_request_headers(c, r->header, r->nheader);

@@ -21,6 +21,7 @@ upstream_http_start(struct upstream_http *p, bool to_head)
 {
 	p->state = UPSTREAM_HTTP_IN_HEAD;
 	p->to_head = to_head;
+	p->upgrade = false;
 	p->line = p->scanned = 0;
 	p->interim = 0;
 	p->status = 0;
@@ -202,6 +203,10 @@ upstream_http_parse_head(struct upstream_http *p, char *data, size_t len)
 				return upstream_http_bad(p, why);
 		}
 		s = lf + 1;
+	}
+	if (p->status == 101 && p->upgrade) {
+		p->state = UPSTREAM_HTTP_AT_END;
+		return UPSTREAM_HTTP_HEAD;
 	}
 	if (p->status == 101)
 		return upstream_http_bad(p, "unexpected change of protocol in the answer");

@@ -35,6 +35,7 @@ enum upstream_http_state {
 struct upstream_http {
 	enum upstream_http_state state;
 	bool to_head;    /* the request was HEAD: no body, whatever the headers say */
+	bool upgrade;    /* 101 was asked for: an answer like any other, without a body. Set after the start */
 	bool keep_alive; /* from the head on: the connection may be used again after DONE */
 	bool chunked, has_length;
 	uint64_t left;   /* bytes of body or chunk; while a size is read, its value */

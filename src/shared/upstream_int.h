@@ -52,6 +52,15 @@ struct upstream_call {
 struct upstream_tls;
 struct upstream_curl;
 struct upstream_direct;
+struct upstream_names;
+
+/* "host[:port]" of a URL. */
+struct upstream_authority {
+	char *name; /* without brackets and port */
+	char *text; /* for the Host header */
+	uint16_t port;
+	bool numeric;
+};
 
 struct upstream {
 	struct event_base *base;
@@ -60,6 +69,7 @@ struct upstream {
 	struct upstream_tls *tls;
 	struct upstream_curl *curl;
 	struct upstream_direct *direct; /* NULL: everything goes through libcurl */
+	struct upstream_names *names;   /* NULL until somebody opens connections without libcurl */
 };
 
 /* For transports. Begins a call: fills c, arms its timer. c->timer was prepared once by upstream_call_init. */
@@ -76,6 +86,15 @@ void upstream_call_reconnect(struct upstream_call *c);
 /* Length of "scheme://host:port" of a URL that was found valid. Pure. */
 size_t upstream_origin_len(const char *url);
 bool upstream_url_is_tls(const char *url);
+/* Printable, no blank, http or https, a host. Pure. */
+bool upstream_url_is_valid(const char *url);
+/* Names that are tokens, values without line ends: nothing in them can split a request. Pure. */
+bool upstream_headers_are_valid(const struct http_header *h, unsigned n);
+/* false: credentials, or a port that is none. Then nothing needs to be released. Pure. */
+bool upstream_authority_parse(struct upstream_authority *a, const char *text, size_t len, bool tls);
+void upstream_authority_release(struct upstream_authority *a);
+/* The process's one cache of names. */
+struct upstream_names *upstream_names_of(struct upstream *u);
 /* Headers that describe the connection or the framing: the transport's business, never the caller's. Pure. */
 bool upstream_header_is_ours(const char *name);
 
@@ -85,5 +104,8 @@ void upstream_tls_freep(struct upstream_tls **t);
 struct x509_store_st *upstream_tls_store(struct upstream_tls *t);
 /* Context for HTTP/1.1 client connections, verifying or not. Borrowed. */
 struct ssl_ctx_st *upstream_tls_client(struct upstream_tls *t, bool insecure);
+/* A new client side for one connection to that host: server name sent, and checked unless insecure. NULL: no memory,
+ * or a name that TLS does not take. */
+struct ssl_st *upstream_tls_open(struct upstream_tls *t, const struct upstream_authority *a, bool insecure);
 
 #endif

@@ -13,6 +13,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <unistd.h>
 
 #include "hale/arena.h"
@@ -96,4 +97,26 @@ upstream_tls_client(struct upstream_tls *t, bool insecure)
 		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
 	}
 	return ctx;
+}
+
+struct ssl_st *
+upstream_tls_open(struct upstream_tls *t, const struct upstream_authority *a, bool insecure)
+{
+	SSL *ssl = SSL_new(upstream_tls_client(t, insecure));
+	bool fine = ssl;
+
+	if (!ssl)
+		return NULL;
+	SSL_set_connect_state(ssl);
+	if (!a->numeric)
+		fine = SSL_set_tlsext_host_name(ssl, a->name) == 1;
+	if (fine && !insecure) {
+		SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+		fine = a->numeric ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), a->name) == 1
+		                  : SSL_set1_host(ssl, a->name) == 1;
+	}
+	if (fine)
+		return ssl;
+	SSL_free(ssl);
+	return NULL;
 }
