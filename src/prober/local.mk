@@ -3,8 +3,10 @@ src_libprober_a_SOURCES = \
 	src/prober/prober.c \
 	src/prober/prober_budget.c \
 	src/prober/prober_check.c \
+	src/prober/prober_check_ws.c \
 	src/prober/prober_classify.c \
 	src/prober/prober_cycle.c \
+	src/prober/prober_event.c \
 	src/prober/prober_hosts.c \
 	src/prober/prober_message.c \
 	src/prober/prober_once.c \
@@ -18,8 +20,10 @@ src_libprober_a_SOURCES = \
 noinst_HEADERS += \
 	src/prober/prober_budget.h \
 	src/prober/prober_check.h \
+	src/prober/prober_check_ws.h \
 	src/prober/prober_classify.h \
 	src/prober/prober_cycle.h \
+	src/prober/prober_event.h \
 	src/prober/prober_hosts.h \
 	src/prober/prober_message.h \
 	src/prober/prober_policy.h \

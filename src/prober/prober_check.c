@@ -25,6 +25,7 @@
 #include "hale/redact.h"
 #include "hale/strbuf.h"
 #include "hale/upstream.h"
+#include "prober_check_ws.h"
 #include "prober_classify.h"
 #include "prober_message.h"
 
@@ -66,6 +67,7 @@ struct prober_check {
 	struct arena *arena; /* of the request in flight */
 	struct probe_request request;
 	struct upstream_call *call;
+	struct prober_check_ws *session; /* in place of a call, for realtime */
 	struct strbuf body;
 	char header[CHECK_HEADERS][CHECK_VALUE_BYTES];
 };
@@ -246,6 +248,7 @@ prober_check_end_cb(void *arg, const struct upstream_result *u)
 	c->call = NULL;
 	if (c->env->watch)
 		c->env->watch->answer(c->env->watch->arg, in.body, in.body_len, in.body_cut);
+	c->session = NULL;
 	prober_classify(&in, &k);
 	prober_check_report(c, &k, u, &r);
 	while (k.reason == REASON_BAD_PROBE && k.next != c->adapt && !prober_check_differs(c, k.next))
@@ -295,6 +298,19 @@ prober_check_sign(const struct prober_check *c, struct upstream_request *r, stru
 	return true;
 }
 
+static bool
+prober_check_begin(struct prober_check *c, const struct upstream_request *r, enum upstream_error *err)
+{
+	/* Servers that people run themselves may have nothing to say first. */
+	bool quiet = c->deployment->provider->local;
+
+	if (c->request.op->form == OP_WEBSOCKET)
+		c->session = prober_check_ws_start(c->env->upstream, r, quiet, &prober_check_ops, c, err);
+	else
+		c->call = upstream_start(c->env->upstream, r, &prober_check_ops, c, err);
+	return c->call || c->session;
+}
+
 /* Sends the form c->adapt. false: *failed says why it was not sent. */
 static bool
 prober_check_send(struct prober_check *c, struct prober_report *failed)
@@ -332,9 +348,12 @@ prober_check_send(struct prober_check *c, struct prober_report *failed)
 		prober_check_unsent(c, REASON_UNAUTHORIZED, "no credentials to sign the request with", failed);
 		return false;
 	}
+	if (r.proxy && c->request.op->form == OP_WEBSOCKET) {
+		prober_check_unsent(c, REASON_NO_PROBE, "realtime sessions do not go through a proxy", failed);
+		return false;
+	}
 	r.timers.total_ms = (uint32_t)((c->deadline_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS);
-	c->call = upstream_start(c->env->upstream, &r, &prober_check_ops, c, &err);
-	if (c->call) {
+	if (prober_check_begin(c, &r, &err)) {
 		c->requests++;
 		if (c->env->watch)
 			c->env->watch->sent(c->env->watch->arg, &c->request);
@@ -368,6 +387,9 @@ prober_check_start(const struct prober_check_env *env, const struct deployment *
 void
 prober_check_cancel(struct prober_check *c)
 {
-	upstream_cancel(c->call);
+	if (c->session)
+		prober_check_ws_cancel(c->session);
+	else
+		upstream_cancel(c->call);
 	prober_check_release(c);
 }

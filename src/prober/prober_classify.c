@@ -270,6 +270,15 @@ prober_classify_success(const struct classify_input *in, struct classify_result 
 	out->text = why ? why : "not the answer of this mode";
 }
 
+/* An open realtime session: prober_check_ws.c reports 101 only when the server did not say no in it. */
+static void
+prober_classify_session(struct classify_result *out)
+{
+	out->reason = REASON_OK;
+	out->ok = true;
+	out->exception_status = 0;
+}
+
 static void
 prober_classify_transport(const struct classify_input *in, struct classify_result *out)
 {
@@ -310,6 +319,14 @@ prober_classify(const struct classify_input *in, struct classify_result *out)
 		prober_classify_transport(in, out);
 	else if (in->status >= 200 && in->status < 300)
 		prober_classify_success(in, out);
+	else if (in->status == 101)
+		prober_classify_session(out);
 	else
 		prober_classify_status(in, out);
+	/* A handshake has no payload of ours that could be refused: no means no. */
+	if (out->reason == REASON_BAD_PROBE && in->op && in->op->form == OP_WEBSOCKET) {
+		out->reason = REASON_NOT_FOUND;
+		out->next = in->adapt;
+		out->text = "the realtime handshake was refused";
+	}
 }

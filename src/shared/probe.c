@@ -56,8 +56,11 @@ probe_resolve_op(struct probe_build *b, const char **why)
 		*why = arena_printf(b->arena, "Mode %s not supported: known to LiteLLM, not probed by hale", text ? text : "");
 	else
 		*why = arena_printf(b->arena,
-		                    "Mode %s not supported for provider %s. See modes here: "
+		                    "%s%s%sMode %s not supported for provider %s. See modes here: "
 		                    "https://docs.litellm.ai/docs/proxy/health",
+		                    b->out->mode == MODE_REALTIME ? "Unsupported model: " : "",
+		                    b->out->mode == MODE_REALTIME ? b->out->model : "",
+		                    b->out->mode == MODE_REALTIME ? ". " : "",
 		                    mode_name(b->out->mode), b->target.provider->name);
 	return HALE_EUNSUPPORTED;
 }

@@ -25,6 +25,5 @@ probe_cell(const struct deployment *d, enum mode *mode)
 	if (m == MODE_BATCH && !p->op[MODE_BATCH])
 		m = MODE_CHAT;
 	*mode = m;
-	/* The frames of a WebSocket are no request. */
-	return m == MODE_NONE || (p->op[m] && p->op[m]->form == OP_WEBSOCKET) ? NULL : p->op[m];
+	return m == MODE_NONE ? NULL : p->op[m];
 }

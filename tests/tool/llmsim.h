@@ -44,6 +44,7 @@ enum llmsim_op {
 	LLMSIM_EMBEDDING,
 	LLMSIM_COUNT_TOKENS, /* up to here: a JSON body is expected */
 	LLMSIM_MODELS,
+	LLMSIM_REALTIME,
 	LLMSIM_SERVICE, /* an operation with a file of its own: r->service */
 	LLMSIM_CONTROL,
 	LLMSIM_UNKNOWN,
@@ -98,8 +99,9 @@ struct llmsim_fault {
 	/* what */
 	int64_t status, delay_ms, chunks, chunk_bytes, chunk_delay_ms, slow_body_ms, min_tokens;
 	int64_t cut_after, stall_after, error_after; /* events of a stream or bytes of a body; -1: never */
+	int64_t close_code; /* of a session */
 	bool reset, garbage, empty, no_terminator, comments, chunked, close, require_completion_tokens;
-	char *hang, *body, *content_type, *retry_after;
+	char *hang, *body, *content_type, *retry_after, *error_event;
 	char *headers; /* rendered "Name: value\r\n" lines */
 	/* bookkeeping */
 	uint64_t seen;
@@ -254,7 +256,7 @@ void llmsim_stream_event(const struct llmsim_reply *rep, unsigned n, struct strb
 void llmsim_stream_error(const struct llmsim_reply *rep, struct strbuf *out);
 
 /* llmsim_conn.c: one connection and its I/O; llmsim_play.c: how an answer goes out. */
-enum llmsim_play { PLAY_IDLE, PLAY_START, PLAY_HEAD, PLAY_BODY, PLAY_END, PLAY_HANG };
+enum llmsim_play { PLAY_IDLE, PLAY_START, PLAY_HEAD, PLAY_BODY, PLAY_END, PLAY_HANG, PLAY_SESSION };
 struct llmsim_conn {
 	struct llmsim *sim;
 	struct llmsim_conn *prev, *next;
@@ -278,6 +280,8 @@ struct llmsim_conn {
 	size_t body_at, slice;              /* of a whole body */
 	int64_t step_ms;                    /* between events or slices */
 	bool keep_alive, framed, head_only; /* framed: chunked */
+	unsigned session_events;            /* said so far, of a realtime session */
+	bool session_open, session_delayed;
 };
 void llmsim_conn_accept_cb(int fd, short what, void *arg);
 /* Writes what is in out; false: the connection is gone. */
@@ -289,6 +293,15 @@ void llmsim_conn_close(struct llmsim_conn *c, bool reset);
 void llmsim_play_start(struct llmsim_conn *c, const struct llmsim_request *r);
 /* Goes on as far as possible. false: the connection is gone. PLAY_IDLE again: the answer is out. */
 bool llmsim_play_run(struct llmsim_conn *c);
+
+/* llmsim_realtime.c: a WebSocket session in place of an answer. */
+/* A complete opening handshake, with a model? Sets r->model. */
+bool llmsim_realtime_route(struct llmsim_request *r, bool azure);
+/* Nothing is to happen before 101. */
+bool llmsim_realtime_accepts(const struct llmsim_fault *f);
+void llmsim_realtime_start(struct llmsim_conn *c, const struct llmsim_request *r);
+/* As llmsim_play_run(). */
+bool llmsim_realtime_run(struct llmsim_conn *c);
 
 #define LLMSIM_HASH 4096
 struct llmsim {

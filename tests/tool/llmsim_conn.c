@@ -197,6 +197,8 @@ llmsim_conn_serve(struct llmsim_conn *c)
 		if (!llmsim_play_run(c))
 			return false;
 	}
+	if (c->play == PLAY_SESSION && !llmsim_play_run(c))
+		return false;
 	if (c->read_off && c->play == PLAY_IDLE) {
 		c->read_off = false;
 		event_add(&c->read_ev, NULL);
@@ -242,7 +244,7 @@ llmsim_conn_read_cb(int fd, short what, void *arg)
 			return;
 		}
 		strbuf_add(&c->in, c->sim->input, (size_t)n);
-		if (c->play != PLAY_IDLE && c->in.len - c->consumed > LLMSIM_AHEAD_MAX) {
+		if (c->play != PLAY_IDLE && c->play != PLAY_SESSION && c->in.len - c->consumed > LLMSIM_AHEAD_MAX) {
 			c->read_off = true;
 			event_del(&c->read_ev);
 		}

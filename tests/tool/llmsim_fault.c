@@ -39,6 +39,7 @@ static const struct {
 	FIELD(cut_after, KIND_INT, 0, INT32_MAX),
 	FIELD(stall_after, KIND_INT, 0, INT32_MAX),
 	FIELD(error_after, KIND_INT, 0, INT32_MAX),
+	FIELD(close_code, KIND_INT, 1000, 4999),
 	FIELD(reset, KIND_BOOL, 0, 0),
 	FIELD(garbage, KIND_BOOL, 0, 0),
 	FIELD(empty, KIND_BOOL, 0, 0),
@@ -51,6 +52,7 @@ static const struct {
 	FIELD(body, KIND_TEXT, 0, 16 << 20),
 	FIELD(content_type, KIND_TEXT, 1, 255),
 	FIELD(retry_after, KIND_TEXT, 1, 255),
+	FIELD(error_event, KIND_TEXT, 1, 100),
 #undef FIELD
 };
 

@@ -56,6 +56,10 @@ llmsim_play_start(struct llmsim_conn *c, const struct llmsim_request *r)
 	c->fault = f = s->fault ? llmsim_fault_take(s, r) : NULL;
 	c->key->faults += f != NULL;
 	llmsim_count_record(s, c, r, f != NULL);
+	if (r->op == LLMSIM_REALTIME && llmsim_realtime_accepts(f)) {
+		llmsim_realtime_start(c, r);
+		return;
+	}
 	llmsim_reply_make(s, r, f, &c->reply, &c->body);
 	c->consumed = r->total_bytes;
 	c->keep_alive = r->keep_alive && !(f && f->close);
@@ -201,6 +205,8 @@ llmsim_play_run(struct llmsim_conn *c)
 {
 	enum llmsim_step step = STEP_ON;
 
+	if (c->play == PLAY_SESSION)
+		return llmsim_realtime_run(c);
 	while (step == STEP_ON) {
 		if (c->play == PLAY_START) {
 			c->play = PLAY_HEAD;

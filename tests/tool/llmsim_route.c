@@ -57,6 +57,10 @@ llmsim_route(struct llmsim_request *r)
 	if (llmsim_route_skip(&rest, "/openai") && !llmsim_span_starts(rest, "/v1/")) {
 		r->api = LLMSIM_AZURE;
 		r->op = LLMSIM_UNKNOWN;
+		if (llmsim_span_is(rest, "/realtime")) {
+			r->op = llmsim_realtime_route(r, true) ? LLMSIM_REALTIME : LLMSIM_UNKNOWN;
+			return;
+		}
 		if (r->query.p && memmem(r->query.p, r->query.len, "api-version=", 12) && llmsim_service_find(r, rest))
 			r->op = LLMSIM_SERVICE;
 		return;
@@ -76,6 +80,8 @@ llmsim_route(struct llmsim_request *r)
 	} else if (llmsim_span_is(rest, "/models")) {
 		r->api = r->version.p ? LLMSIM_ANTHROPIC : LLMSIM_OPENAI;
 		r->op = LLMSIM_MODELS;
+	} else if (llmsim_span_is(rest, "/realtime")) {
+		r->op = llmsim_realtime_route(r, false) ? LLMSIM_REALTIME : LLMSIM_UNKNOWN;
 	} else {
 		r->op = llmsim_route_op(rest);
 		if (r->op == LLMSIM_UNKNOWN && llmsim_service_find(r, rest))

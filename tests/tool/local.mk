@@ -13,6 +13,7 @@ tests_tool_llmsim_SOURCES = \
 	tests/tool/llmsim_media.c \
 	tests/tool/llmsim_multipart.c \
 	tests/tool/llmsim_play.c \
+	tests/tool/llmsim_realtime.c \
 	tests/tool/llmsim_reply.c \
 	tests/tool/llmsim_responses.c \
 	tests/tool/llmsim_route.c \

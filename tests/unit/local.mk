@@ -181,3 +181,7 @@ tests_unit_test_ws_frame_LDADD = $(UNIT_LDADD)
 UNIT_TESTS += tests/unit/test_tunnel
 tests_unit_test_tunnel_SOURCES = tests/unit/test_tunnel.c
 tests_unit_test_tunnel_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/test_prober_event
+tests_unit_test_prober_event_SOURCES = tests/unit/test_prober_event.c
+tests_unit_test_prober_event_CPPFLAGS = $(PROBER_CPPFLAGS)
+tests_unit_test_prober_event_LDADD = $(UNIT_LDADD)

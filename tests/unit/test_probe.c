@@ -218,6 +218,58 @@ test_batch(void **state)
 	release(&b);
 }
 
+static void
+check_session(const char *params, const char *url, const char *headers)
+{
+	struct built b;
+
+	build(&b, params, "mode: realtime", PROBE_ADAPT_NONE);
+	assert_int_equal(b.rc, 0);
+	assert_string_equal(b.q.endpoint.method, "GET");
+	assert_string_equal(b.q.endpoint.url, url);
+	check_headers(&b.q.endpoint, headers);
+	assert_null(b.q.body);
+	assert_null(b.q.content_type);
+	assert_int_equal(b.q.op->form, OP_WEBSOCKET);
+	release(&b);
+}
+
+#define AZURE_KEY "model: azure/o_series/d, api_key: k2, "
+
+static void
+test_realtime(void **state)
+{
+	(void)state;
+	check_session("model: openai/gpt-realtime, api_key: k", "https://api.openai.com/v1/realtime?model=gpt-realtime",
+	              "Authorization: Bearer k");
+	check_session("model: xai/grok-voice, api_key: k", "https://api.x.ai/v1/realtime?model=grok-voice",
+	              "Authorization: Bearer k");
+	check_session("model: openai_like/a/b, api_base: 'wss://h:1/v1/realtime'", "https://h:1/v1/realtime?model=a%2Fb", "");
+	check_session("model: hosted_vllm/m, api_base: 'ws://h:1/v1'", "http://h:1/v1/realtime?model=m", "");
+	check_session("model: openai/m, api_key: k, api_base: 'https://h/v1/realtime?intent=transcription&model=x'",
+	              "https://h/v1/realtime?intent=transcription&model=x", "Authorization: Bearer k");
+	check_session(AZURE_KEY "api_base: 'https://r'",
+	              "https://r/openai/realtime?api-version=2024-10-01-preview&deployment=d", "api-key: k2");
+	check_session(AZURE_KEY "api_base: 'https://r/openai', api_version: 2025-04-01-preview",
+	              "https://r/openai/realtime?api-version=2025-04-01-preview&deployment=d", "api-key: k2");
+	check_session(AZURE_KEY "api_base: 'https://r/openai/deployments/x/chat/completions?api-version=1'",
+	              "https://r/openai/realtime?api-version=1&deployment=d", "api-key: k2");
+	check_session(AZURE_KEY "api_base: 'wss://r/openai/realtime?api-version=1&deployment=y'",
+	              "https://r/openai/realtime?api-version=1&deployment=y", "api-key: k2");
+	/* the released API takes the model, and no date */
+	check_session(AZURE_KEY "api_base: 'https://r/openai/v1'", "https://r/openai/v1/realtime?model=d", "api-key: k2");
+	check_session(AZURE_KEY "api_base: 'https://r', api_version: v1", "https://r/openai/v1/realtime?model=d", "api-key: k2");
+	check_session(AZURE_KEY "api_base: 'https://r', api_version: preview",
+	              "https://r/openai/v1/realtime?api-version=preview&model=d", "api-key: k2");
+	check_session(AZURE_KEY "api_base: 'https://r', realtime_protocol: ga, api_version: 2025-04-01-preview",
+	              "https://r/openai/v1/realtime?model=d", "api-key: k2");
+	check_session("model: azure/d, azure_ad_token: t, api_base: 'https://r/openai/v1'",
+	              "https://r/openai/v1/realtime?model=d", "Authorization: Bearer t");
+	check_refused("model: anthropic/m", "mode: realtime", HALE_EUNSUPPORTED,
+	              "Unsupported model: anthropic/m. Mode realtime not supported for provider anthropic. See modes here: "
+	              "https://docs.litellm.ai/docs/proxy/health");
+}
+
 #define BOUNDARY "hale-probe-c5d8e1f20b7a4936"
 #define PART(name) "--" BOUNDARY "\r\nContent-Disposition: form-data; name=\"" name "\""
 
@@ -680,6 +732,7 @@ main(void)
 		cmocka_unit_test(test_json_modes),
 		cmocka_unit_test(test_anthropic_messages),
 		cmocka_unit_test(test_batch),
+		cmocka_unit_test(test_realtime),
 		cmocka_unit_test(test_transcription),
 		cmocka_unit_test(test_form_parameters),
 		cmocka_unit_test(test_image_edit),

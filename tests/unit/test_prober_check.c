@@ -10,6 +10,7 @@
 #include "hale/arena.h"
 #include "hale/clock.h"
 #include "hale/probe.h"
+#include "hale/tunnel.h"
 #include "hale/upstream.h"
 #include "prober_check.h"
 
@@ -55,6 +56,25 @@ upstream_cancel(struct upstream_call *c)
 	assert_non_null(c->ops);
 	c->ops = NULL;
 	cancelled++;
+}
+
+/* Sessions are for the scenarios: no tunnel is opened here. */
+struct tunnel *
+tunnel_start(struct upstream *u, const struct tunnel_request *r, tunnel_done_f f, void *arg, enum upstream_error *err)
+{
+	(void)u;
+	(void)r;
+	(void)f;
+	(void)arg;
+	(void)err;
+	fail();
+	return NULL;
+}
+
+void
+tunnel_freep(struct tunnel **t)
+{
+	assert_null(*t);
 }
 
 const char *
