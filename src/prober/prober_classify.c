@@ -54,6 +54,7 @@ static const char *const prober_classify_missing[] = {
 	"model_not_found", "deploymentnotfound", "model not found", "model not exist", "invalid model", "invalid_model",
 	"model_decommissioned", "model identifier is invalid", "is not found for api version", "no such model",
 	"not a valid model id", "model is not available", "unknown model", "unable to access model",
+	"with on-demand throughput isn", /* Bedrock: the apostrophe is a typographic one */
 };
 
 /* 400 that mean: the picture that was asked for is not painted. The model has read the request to refuse it. */

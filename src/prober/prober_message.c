@@ -236,6 +236,8 @@ prober_message_tokens(const char *body, size_t len)
 	if (n == 0) /* Anthropic, Bedrock */
 		n = prober_message_count(usage, "input_tokens") + prober_message_count(usage, "output_tokens");
 	if (n == 0)
+		n = prober_message_count(usage, "totalTokens");
+	if (n == 0)
 		n = prober_message_count(usage, "inputTokens") + prober_message_count(usage, "outputTokens");
 	if (n == 0)
 		n = prober_message_count(prober_message_get(root, "usageMetadata"), "totalTokenCount");

@@ -18,6 +18,8 @@ struct bedrock_model {
 };
 /* Takes off segments that are a region of AWS or name an API of Bedrock; cross-region prefixes ("eu.") stay. */
 void bedrock_model_parse(struct arena *a, const char *model, struct bedrock_model *out);
+/* The name without regions, as LiteLLM shows it: "converse/x". */
+const char *bedrock_model_shown(struct arena *a, const char *model);
 /* Region of an ARN; NULL: it is none, or has none. arn may be NULL. */
 const char *bedrock_model_arn_region(struct arena *a, const char *arn);
 /* Has it the form of one, "us-gov-west-1"? */

@@ -89,6 +89,28 @@ bedrock_model_parse(struct arena *a, const char *model, struct bedrock_model *ou
 }
 
 const char *
+bedrock_model_shown(struct arena *a, const char *model)
+{
+	struct bedrock_model parsed;
+	struct strbuf out;
+	const char *shown;
+
+	bedrock_model_parse(a, model, &parsed);
+	strbuf_init(&out, 0);
+	while (model < parsed.id) {
+		size_t n = strcspn(model, "/");
+
+		if (!bedrock_model_is_region(model, n))
+			strbuf_add(&out, model, n + 1);
+		model += n + 1;
+	}
+	strbuf_puts(&out, parsed.id);
+	shown = arena_strdup(a, strbuf_str(&out));
+	strbuf_release(&out);
+	return shown;
+}
+
+const char *
 bedrock_model_base(struct arena *a, const char *base, const char *region)
 {
 	const char *at = strstr(base, BEDROCK_REGION), *rest;

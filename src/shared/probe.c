@@ -7,6 +7,7 @@
 
 #include "probe_impl.h"
 
+#include "bedrock.h"
 #include "hale/arena.h"
 #include "hale/conf.h"
 #include "hale/err.h"
@@ -28,6 +29,8 @@ probe_resolve_target(struct probe_build *b, const char **why)
 		b->out->model = b->model = d->probe.model;
 		if (strncmp(b->model, p->name, prefix) == 0 && b->model[prefix] == '/')
 			b->model += prefix + 1;
+	} else if (p->aws) {
+		b->out->model = bedrock_model_shown(b->arena, b->model);
 	}
 	if (p != d->provider) {
 		b->target.provider = p;

@@ -261,7 +261,7 @@ provider_of_model(const char *model, const char *custom, const char **rest)
 const char *
 provider_list(void)
 {
-	return "openai, azure, anthropic, gemini, bedrock, groq, together_ai, deepseek, openrouter, xai, fireworks_ai, perplexity, "
-	       "mistral, jina_ai, voyage, hosted_vllm, vllm, ollama, ollama_chat, lm_studio, custom_openai, "
+	return "openai, azure, anthropic, gemini, bedrock, groq, together_ai, deepseek, openrouter, xai, fireworks_ai, "
+	       "perplexity, mistral, jina_ai, voyage, hosted_vllm, vllm, ollama, ollama_chat, lm_studio, custom_openai, "
 	       "openai_like";
 }

@@ -121,12 +121,20 @@ worker_attempt_passes(const char *name)
 	       strcasecmp(name, "request-id") == 0 || strncasecmp(name, "anthropic-", 10) == 0;
 }
 
-/* Is the answer the stream that was asked for, in the provider's own framing? */
+/* Media type of a stream in the provider's own framing. */
+static const char *
+worker_attempt_stream_type(const struct proxy *p)
+{
+	const struct provider_xlate *x = p->a.op->xlate;
+
+	return x && x->stream_type ? x->stream_type : "text/event-stream";
+}
+
+/* Is the answer the stream that was asked for? */
 static bool
 worker_attempt_is_stream(const struct proxy *p)
 {
-	const struct provider_xlate *x = p->a.op->xlate;
-	const char *type = x && x->stream_type ? x->stream_type : "text/event-stream";
+	const char *type = worker_attempt_stream_type(p);
 
 	return p->stream && p->a.content_type && strncasecmp(p->a.content_type, type, strlen(type)) == 0;
 }
@@ -154,8 +162,10 @@ worker_attempt_head_cb(void *arg, int status, const struct http_header *h, unsig
 	if (status / 100 != 2)
 		return;
 	a->sse = worker_attempt_is_stream(p);
-	if (a->sse && a->op->xlate && a->op->xlate->stream_new)
+	if (a->sse && a->op->xlate && a->op->xlate->stream_new) {
 		a->xs = a->op->xlate->stream_new(p->model, p->scan.include_usage);
+		a->content_type = "text/event-stream"; /* whatever the provider's framing is */
+	}
 	if (a->sse)
 		worker_attempt_arm_token(p);
 }
@@ -495,7 +505,7 @@ worker_attempt_headers(struct proxy *p, struct http_header *header, struct upstr
 	struct provider_sign s = {.d = p->a.d, .endpoint = q->endpoint, .body = q->body, .nbody = q->nbody};
 
 	header[0] = (struct http_header){"Content-Type", p->body_type ? p->body_type : "application/json"};
-	header[1] = (struct http_header){"Accept", p->stream                        ? "text/event-stream"
+	header[1] = (struct http_header){"Accept", p->stream                        ? worker_attempt_stream_type(p)
 	                                           : p->plain || p->a.op->binary ? "*/*"
 	                                                                         : "application/json"};
 	q->header = header;

@@ -43,3 +43,7 @@ tests_fuzz_fuzz_prober_reply_LDADD = src/libprober.a src/libshared.a $(HALE_LIBS
 FUZZ_TARGETS += tests/fuzz/fuzz_multipart
 tests_fuzz_fuzz_multipart_SOURCES = tests/fuzz/fuzz_multipart.c tests/fuzz/fuzz_driver.c
 tests_fuzz_fuzz_multipart_LDADD = $(FUZZ_LDADD)
+FUZZ_TARGETS += tests/fuzz/fuzz_aws_eventstream
+tests_fuzz_fuzz_aws_eventstream_SOURCES = tests/fuzz/fuzz_aws_eventstream.c tests/fuzz/fuzz_driver.c
+tests_fuzz_fuzz_aws_eventstream_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/shared
+tests_fuzz_fuzz_aws_eventstream_LDADD = $(FUZZ_LDADD)

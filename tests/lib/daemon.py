@@ -19,8 +19,12 @@ READY = re.compile(r"\bready .*\bport=(\d+)")
 
 def deployment(group, sim, key="sk-a", provider="openai", model="gpt-4o", info=None, **params):
     """One entry of model_list that points to a simulator (or to a URL given as text)."""
-    base = sim if isinstance(sim, str) else sim.base if provider not in ("azure", "anthropic", "gemini") else sim.url
+    base = sim if isinstance(sim, str) else sim.base if provider not in ("azure", "anthropic", "gemini", "bedrock") else sim.url
     entry = {"model_name": group, "litellm_params": {"model": f"{provider}/{model}", "api_base": base, "api_key": key}}
+    if provider == "bedrock":  # the simulator's secret of a key id
+        del entry["litellm_params"]["api_key"]
+        entry["litellm_params"].update(aws_access_key_id=key, aws_secret_access_key=f"secret-of-{key}",
+                                       aws_region_name="us-east-1")
     if provider == "azure":
         entry["litellm_params"]["api_version"] = "2024-10-21"
     entry["litellm_params"].update(params)

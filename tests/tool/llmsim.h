@@ -37,7 +37,7 @@ struct llmsim_span {
 #define LLMSIM_PATHS_MAX 16 /* per key; the rest is counted as "(other)" */
 #define LLMSIM_MODEL_MAX 256
 
-enum llmsim_api { LLMSIM_OPENAI, LLMSIM_AZURE, LLMSIM_ANTHROPIC, LLMSIM_GEMINI };
+enum llmsim_api { LLMSIM_OPENAI, LLMSIM_AZURE, LLMSIM_ANTHROPIC, LLMSIM_GEMINI, LLMSIM_BEDROCK };
 enum llmsim_op {
 	LLMSIM_CHAT,
 	LLMSIM_COMPLETION,
@@ -61,8 +61,8 @@ struct llmsim_request {
 	enum llmsim_op op;
 	const struct llmsim_service *service;
 	struct llmsim_span rest;       /* of the path behind the service's own, "/file-1/content" */
-	struct llmsim_span deployment; /* Azure, Gemini: from the path */
-	struct llmsim_span unknown;    /* Gemini: a name at the top level that it has not */
+	struct llmsim_span deployment; /* Azure, Gemini, Bedrock: from the path */
+	struct llmsim_span unknown;    /* Gemini, Bedrock: a name at the top level that they have not */
 	/* top-level members of the body (llmsim_scan) */
 	struct llmsim_span model, messages, input, prompt, encoding_format;
 	bool valid; /* the body is one JSON object */
@@ -194,6 +194,20 @@ void llmsim_gemini_error(int status, const char *message, struct strbuf *out);
 void llmsim_gemini_whole(const struct llmsim_reply *rep, struct strbuf *out);
 unsigned llmsim_gemini_events(const struct llmsim_reply *rep, bool terminator);
 void llmsim_gemini_event(const struct llmsim_reply *rep, unsigned n, struct strbuf *out);
+
+/* llmsim_bedrock.c: the same in Bedrock's form. */
+bool llmsim_bedrock_route(struct llmsim_request *r);
+bool llmsim_bedrock_member(struct llmsim_request *r, struct llmsim_span name, struct llmsim_span v);
+/* NULL: the signature is right, or there is a bearer key; else the message of a 403. */
+const char *llmsim_bedrock_forbidden(const struct llmsim_request *r);
+const char *llmsim_bedrock_check(const struct llmsim_request *r);
+/* Value of x-amzn-errortype. */
+const char *llmsim_bedrock_error_type(int status);
+void llmsim_bedrock_whole(const struct llmsim_reply *rep, struct strbuf *out);
+unsigned llmsim_bedrock_events(const struct llmsim_reply *rep, bool terminator);
+void llmsim_bedrock_event(const struct llmsim_reply *rep, unsigned n, struct strbuf *out);
+/* An exception in the middle of a stream. */
+void llmsim_bedrock_exception(struct strbuf *out);
 
 /* llmsim_service.c: operations beyond chat, one row each. A row that wants several paths is several rows. */
 enum llmsim_form { LLMSIM_JSON, LLMSIM_MULTIPART, LLMSIM_ANY };

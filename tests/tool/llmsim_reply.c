@@ -1,4 +1,5 @@
-/* What the upstream says: bodies, headers and errors in the words of OpenAI, Azure and Anthropic; Gemini has a file of its own. */
+/* What the upstream says: bodies, headers and errors in the words of OpenAI, Azure and Anthropic; Gemini and
+ * Bedrock have files of their own. */
 #include "hale/hale.h"
 
 #include "llmsim.h"
@@ -46,6 +47,12 @@ llmsim_reply_error(const struct llmsim_reply *rep, int status, const char *messa
 		message = llmsim_error[best].message;
 	if (rep->api == LLMSIM_GEMINI) {
 		llmsim_gemini_error(status, message, out);
+		return;
+	}
+	if (rep->api == LLMSIM_BEDROCK) {
+		strbuf_puts(out, "{\"message\":");
+		strbuf_json_string(out, message);
+		strbuf_putc(out, '}');
 		return;
 	}
 	if (rep->api == LLMSIM_ANTHROPIC) {
@@ -242,6 +249,8 @@ llmsim_reply_check(const struct llmsim_request *r, const char **param)
 		       "was sent was not valid JSON.)";
 	if (r->api == LLMSIM_GEMINI)
 		return llmsim_gemini_check(r);
+	if (r->api == LLMSIM_BEDROCK)
+		return llmsim_bedrock_check(r);
 	if (r->api == LLMSIM_ANTHROPIC) {
 		if (!r->version.p)
 			return "anthropic-version: header is required";
@@ -367,11 +376,16 @@ llmsim_reply_make(struct llmsim *s, const struct llmsim_request *r, const struct
 		llmsim_reply_error(rep, 405, NULL, NULL, NULL, body);
 	} else if (r->op == LLMSIM_MODELS) {
 		llmsim_reply_models(rep, body);
+	} else if (r->api == LLMSIM_BEDROCK && (wrong = llmsim_bedrock_forbidden(r))) {
+		rep->status = 403;
+		llmsim_reply_error(rep, 403, wrong, NULL, NULL, body);
 	} else if ((wrong = llmsim_reply_check(r, &param))) {
 		rep->status = 400;
 		llmsim_reply_error(rep, 400, wrong, param, param ? "missing_required_parameter" : NULL, body);
 	} else if (r->api == LLMSIM_GEMINI && !r->stream) {
 		llmsim_gemini_whole(rep, body);
+	} else if (r->api == LLMSIM_BEDROCK && !r->stream) {
+		llmsim_bedrock_whole(rep, body);
 	} else if (r->op == LLMSIM_EMBEDDING) {
 		llmsim_reply_embedding(rep, body);
 	} else if (r->op == LLMSIM_COUNT_TOKENS) {
@@ -389,7 +403,8 @@ llmsim_reply_make(struct llmsim *s, const struct llmsim_request *r, const struct
 void
 llmsim_reply_head(const struct llmsim_reply *rep, const struct llmsim_fault *f, struct strbuf *out)
 {
-	const char *type = rep->sse            ? "text/event-stream; charset=utf-8"
+	const char *stream = rep->api == LLMSIM_BEDROCK ? "application/vnd.amazon.eventstream" : "text/event-stream; charset=utf-8";
+	const char *type = rep->sse            ? stream
 	                   : rep->content_type ? rep->content_type
 	                                       : "application/json";
 
@@ -401,6 +416,9 @@ llmsim_reply_head(const struct llmsim_reply *rep, const struct llmsim_fault *f, 
 		            "anthropic-ratelimit-requests-remaining: 999\r\n"
 		            "anthropic-organization-id: org-llmsim\r\n",
 		            rep->serial);
+	else if (rep->api == LLMSIM_BEDROCK)
+		llmsim_text(out, "x-amzn-requestid: %i\r\n%s%s%s", rep->serial, rep->status < 400 ? "" : "x-amzn-errortype: ",
+		            rep->status < 400 ? "" : llmsim_bedrock_error_type((int)rep->status), rep->status < 400 ? "" : "\r\n");
 	else if (rep->api != LLMSIM_GEMINI)
 		llmsim_text(out,
 		            "%s: req_%i\r\nx-ratelimit-remaining-requests: 999\r\n"

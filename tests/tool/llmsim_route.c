@@ -38,7 +38,7 @@ llmsim_route(struct llmsim_request *r)
 		r->op = LLMSIM_CONTROL;
 		return;
 	}
-	if (llmsim_gemini_route(r))
+	if (llmsim_gemini_route(r) || llmsim_bedrock_route(r))
 		return;
 	if (llmsim_route_skip(&rest, "/openai/deployments/")) {
 		r->api = LLMSIM_AZURE;

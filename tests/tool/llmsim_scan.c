@@ -97,7 +97,7 @@ llmsim_scan_unquote(struct llmsim_span v)
 static void
 llmsim_scan_member(struct llmsim_request *r, struct llmsim_span name, struct llmsim_span v)
 {
-	if (llmsim_gemini_member(r, name, v))
+	if (llmsim_gemini_member(r, name, v) || llmsim_bedrock_member(r, name, v))
 		return;
 	if (llmsim_span_is(name, "model"))
 		r->model = llmsim_scan_unquote(v);

@@ -3,6 +3,7 @@
  * OpenAI:    role, text..., finish, [usage], [DONE]     (Azure: prompt_filter_results first)
  * Anthropic: message_start, content_block_start, ping, text..., content_block_stop, message_delta,
  * message_stop
+ * Gemini and Bedrock have files of their own.
  */
 #include "hale/hale.h"
 
@@ -23,6 +24,8 @@ llmsim_stream_events(const struct llmsim_reply *rep, bool terminator)
 
 	if (rep->api == LLMSIM_GEMINI)
 		return llmsim_gemini_events(rep, terminator);
+	if (rep->api == LLMSIM_BEDROCK)
+		return llmsim_bedrock_events(rep, terminator);
 	after = rep->api == LLMSIM_ANTHROPIC ? 2 : 1 + rep->include_usage;
 
 	if (rep->service)
@@ -34,7 +37,7 @@ void
 llmsim_stream_begin(struct llmsim_reply *rep)
 {
 	strbuf_clear(&rep->prefix);
-	if (rep->api == LLMSIM_ANTHROPIC || rep->api == LLMSIM_GEMINI)
+	if (rep->api >= LLMSIM_ANTHROPIC)
 		return;
 	llmsim_text(
 	    &rep->prefix, "data: {\"id\":\"%s-%i\",\"object\":\"%s\",\"created\":%u,\"model\":\"%s\",",
@@ -127,6 +130,10 @@ llmsim_stream_event(const struct llmsim_reply *rep, unsigned n, struct strbuf *o
 		llmsim_gemini_event(rep, n, out);
 		return;
 	}
+	if (rep->api == LLMSIM_BEDROCK) {
+		llmsim_bedrock_event(rep, n, out);
+		return;
+	}
 	if (rep->api == LLMSIM_AZURE) {
 		if (n == 0) {
 			strbuf_puts(
@@ -172,6 +179,10 @@ llmsim_stream_event(const struct llmsim_reply *rep, unsigned n, struct strbuf *o
 void
 llmsim_stream_error(const struct llmsim_reply *rep, struct strbuf *out)
 {
+	if (rep->api == LLMSIM_BEDROCK) {
+		llmsim_bedrock_exception(out);
+		return;
+	}
 	if (rep->api == LLMSIM_ANTHROPIC || rep->service)
 		strbuf_puts(out, "event: error\ndata: ");
 	else

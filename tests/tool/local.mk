@@ -3,6 +3,7 @@ noinst_PROGRAMS += tests/tool/llmsim
 tests_tool_llmsim_SOURCES = \
 	tests/tool/llmsim.c \
 	tests/tool/llmsim.h \
+	tests/tool/llmsim_bedrock.c \
 	tests/tool/llmsim_conn.c \
 	tests/tool/llmsim_control.c \
 	tests/tool/llmsim_count.c \
@@ -22,4 +23,5 @@ tests_tool_llmsim_SOURCES = \
 	tests/tool/llmsim_store.c \
 	tests/tool/llmsim_stream.c \
 	tests/tool/llmsim_text.c
+tests_tool_llmsim_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/shared
 tests_tool_llmsim_LDADD = src/libshared.a $(EVENT_LIBS) $(JSON_LIBS) $(SSL_LIBS)

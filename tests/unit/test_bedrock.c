@@ -58,6 +58,9 @@ test_model_names(void **state)
 		else
 			assert_null(m.region);
 	}
+	assert_string_equal(bedrock_model_shown(a, "us-west-2/x"), "x");
+	assert_string_equal(bedrock_model_shown(a, "converse/us-west-2/eu.x"), "converse/eu.x");
+	assert_string_equal(bedrock_model_shown(a, "arn:aws:bedrock:us-east-1:1:imported-model/r"), "arn:aws:bedrock:us-east-1:1:imported-model/r");
 	assert_string_equal(bedrock_model_base(a, "https://b.{region}.amazonaws.com", "cn-north-1"), "https://b.cn-north-1.amazonaws.com.cn");
 	assert_string_equal(bedrock_model_base(a, "https://b.{region}.example/x", "cn-north-1"), "https://b.cn-north-1.example/x");
 	assert_string_equal(bedrock_model_base(a, "https://b.example", "us-east-1"), "https://b.example");

@@ -102,6 +102,10 @@ static const struct answer answers[] = {
 	{"mistral 400", 400, "{\"object\":\"error\",\"message\":\"Invalid model: mistral-9\",\"type\":\"invalid_model\","
 	 "\"param\":null,\"code\":\"1500\"}", NONE, REASON_NOT_FOUND, 0},
 	{"bedrock 400", 400, "{\"message\":\"The provided model identifier is invalid.\"}", NONE, REASON_NOT_FOUND, 0},
+	{"bedrock profile", 400, "{\"message\":\"Invocation of model ID x with on-demand throughput isn\u2019t supported.\"}", NONE,
+	 REASON_NOT_FOUND, 0},
+	{"bedrock payload", 400, "{\"message\":\"Malformed input request: extraneous key [x] is not permitted\"}", NONE,
+	 REASON_BAD_PROBE, PROBE_ADAPT_NO_LIMIT},
 	{"nginx 404", 404, "<html><head><title>404 Not Found</title></head></html>", NONE, REASON_NOT_FOUND, 0},
 	{"nginx 405", 405, "<html><head><title>405 Not Allowed</title></head></html>", NONE, REASON_NOT_FOUND, 0},
 	/* our own payload: token limits */

@@ -82,6 +82,7 @@ test_tokens(void **state)
 		{"{\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":1,\"total_tokens\":10}}", 10},
 		{"{\"usage\":{\"input_tokens\":12,\"output_tokens\":1}}", 13},
 		{"{\"usage\":{\"inputTokens\":3,\"outputTokens\":2}}", 5},
+		{"{\"usage\":{\"inputTokens\":3,\"outputTokens\":2,\"cacheReadInputTokens\":4,\"totalTokens\":9}}", 9},
 		{"{\"usageMetadata\":{\"totalTokenCount\":204}}", 204},
 		{"{\"meta\":{\"billed_units\":{\"input_tokens\":4,\"output_tokens\":1}}}", 5},
 		{"{\"usage\":{\"billed_units\":{\"input_tokens\":4.0,\"output_tokens\":2.0}}}", 6},

@@ -47,7 +47,8 @@ def test_healthy(hale, sim):
 
 @pytest.mark.parametrize("provider,path", [("azure", "/openai/deployments/gpt-4o/chat/completions"),
                                            ("anthropic", "/v1/messages"),
-                                           ("gemini", "/v1beta/models/gpt-4o:generateContent")])
+                                           ("gemini", "/v1beta/models/gpt-4o:generateContent"),
+                                           ("bedrock", "/model/gpt-4o/converse")])
 def test_other_providers(hale, sim, provider, path):
     """The same verdicts in another dialect, and the form that the upstream wants is found there as well."""
     daemon = hale(config([deployment("g", sim, key="sk-a", provider=provider)]))
