@@ -37,6 +37,7 @@ struct gemini_build {
 	struct json_object *in, *out, *contents, *system;
 	struct json_object *names; /* function names by the id of their call */
 	const char *model, *why;
+	bool functions; /* tools holds some, not only Gemini's own */
 };
 
 /* HALE_EINVAL, with the reason. */

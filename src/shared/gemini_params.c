@@ -55,7 +55,8 @@ gemini_params_tools(struct gemini_build *b, struct json_object *in)
 		else
 			rc = gemini_params_function(b, f, list);
 	}
-	if (json_object_array_length(list) && !rc) {
+	b->functions = json_object_array_length(list) > 0;
+	if (b->functions && !rc) {
 		one = json_object_new_object();
 		json_object_object_add(one, "functionDeclarations", json_object_get(list));
 		json_object_array_add(tools, one);
@@ -260,7 +261,7 @@ gemini_params_fill(struct gemini_build *b)
 	if (!rc)
 		rc = gemini_params_tools(b, tools);
 	/* Without functions a tool_choice has nothing to choose from and would be refused. */
-	if (!rc && xlate_count(tools))
+	if (!rc && b->functions)
 		rc = gemini_params_tool_choice(b);
 	if (!rc)
 		rc = gemini_params_format(b, config);

@@ -277,6 +277,7 @@ test_parameters(void **state)
 	check_config("m", ",'response_format':{'type':'json_object'},'safety_settings':[1],'cached_content':'c'",
 	             ",'safetySettings':[1],'cachedContent':'c','generationConfig':{'responseMimeType':'application/json'}");
 	check_config("m", ",'response_format':{'type':'text'},'modalities':['text'],'tools':[],'tool_choice':'auto'", "");
+	check_config("m", ",'tools':[{'googleSearch':{}}],'tool_choice':'required'", ",'tools':[{'googleSearch':{}}]");
 	/* a function without parameters; Gemini's own tools pass */
 	check_config("m", ",'tools':[{'googleSearch':{}},{'type':'function','function':{'name':'f','parameters':{'type':"
 	             "'object','properties':{}}}}],'tool_choice':{'type':'function','function':{'name':'f'}}",

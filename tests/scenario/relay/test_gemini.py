@@ -17,7 +17,9 @@ USER = {"role": "user", "parts": [{"text": "hi"}]}
 def gate(hale, sim):
     return hale({"model_list": [deployment("g", sim, provider="gemini", model="gemini-2.5-flash"),
                                 deployment("e", sim, provider="gemini", model="text-embedding-004"),
-                                deployment("g3", sim, provider="gemini", model="gemini-3-pro-preview")],
+                                deployment("g3", sim, provider="gemini", model="gemini-3-pro-preview"),
+                                deployment("i", sim, provider="gemini", model="imagen-4.0-generate-001"),
+                                deployment("p", sim, provider="gemini", model="gemini-2.5-flash-image")],
                  "router_settings": {"num_retries": 0, "disable_cooldowns": True}})
 
 
@@ -349,3 +351,53 @@ def test_embedding_of_tokens_is_refused(gate, sim, value):
 def test_embedding_without_a_vector_is_none(gate, sim, body):
     sim.fault("sk-a", status=200, body=body)
     assert embed(gate, input="a").status_code == 502
+
+
+# -- images ----------------------------------------------------------------------------------------------------------
+
+def draw(gate, model, **members):
+    return gate.post("/v1/images/generations", json={"model": model, "prompt": "a dot", **members})
+
+
+def test_image_request(gate, sim):
+    answer = draw(gate, "i", n=2, size="1792x1024", response_format="b64_json")
+    assert answer.status_code == 200, answer.text
+    assert base64.b64decode(answer.json()["data"][0]["b64_json"]).startswith(b"GIF89a")
+    assert list(answer.json()) == ["created", "data"]
+    seen = sim.requests("sk-a")[-1]
+    assert (seen["method"], seen["path"]) == ("POST", "/v1beta/models/imagen-4.0-generate-001:predict")
+    assert seen["headers"]["x-goog-api-key"] == "sk-a"
+    assert seen["body"] == {"instances": [{"prompt": "a dot"}],
+                            "parameters": {"sampleCount": 2, "aspectRatio": "16:9"}}
+
+
+def test_image_of_a_gemini_model(gate, sim):
+    answer_with(sim, {"text": "here"}, {"inlineData": {"mimeType": "image/png", "data": "AA=="}})
+    assert draw(gate, "p").json()["data"] == [{"b64_json": "AA=="}]
+    seen = sim.requests("sk-a")[-1]
+    assert seen["path"] == "/v1beta/models/gemini-2.5-flash-image:generateContent"
+    assert seen["body"] == {"contents": [{"role": "user", "parts": [{"text": "a dot"}]}],
+                            "generationConfig": {"responseModalities": ["TEXT", "IMAGE"]}}
+
+
+def test_filtered_image_is_the_clients_fault(hale, sim):
+    """A prompt that a filter held back is a refusal, and takes no deployment out of service."""
+    gate = hale({"model_list": [deployment("i", sim, provider="gemini", model="imagen-4.0-generate-001")],
+                 "router_settings": {"num_retries": 3, "allowed_fails": 0}})
+    sim.fault("sk-a", status=200, body='{"predictions":[{"raiFilteredReason":"blood"}]}', times=2)
+    for _ in range(2):
+        answer = draw(gate, "i")
+        assert answer.status_code == 400
+        assert answer.json()["error"]["message"] == "no image was made: blood"
+    assert draw(gate, "i").status_code == 200 and sim.count("sk-a") == 3
+
+
+@pytest.mark.parametrize("members", [{"n": 5}, {"size": "7x7"}, {"response_format": "url"}])
+def test_image_that_cannot_be_made_is_refused(gate, sim, members):
+    assert draw(gate, "i", **members).status_code == 400 and sim.count("sk-a") == 0
+
+
+def test_wildcard(hale, sim):
+    gate = hale({"model_list": [deployment("gemini/*", sim, provider="gemini", model="*")]})
+    assert gate.chat("gemini/gemini-2.5-pro").status_code == 200
+    assert sim.requests("sk-a")[-1]["path"] == "/v1beta/models/gemini-2.5-pro:generateContent"
