@@ -13,6 +13,7 @@ src_libworker_a_SOURCES = \
 	src/worker/worker_http_req.c \
 	src/worker/worker_http_strict.c \
 	src/worker/worker_pass.c \
+	src/worker/worker_passthrough.c \
 	src/worker/worker_proxy.c \
 	src/worker/worker_rounds.c \
 	src/worker/worker_route.c \
@@ -21,11 +22,13 @@ src_libworker_a_SOURCES = \
 	src/worker/worker_sse.c
 noinst_HEADERS += \
 	src/worker/worker.h \
+	src/worker/worker_answer.h \
 	src/worker/worker_choose.h \
 	src/worker/worker_health.h \
 	src/worker/worker_http.h \
 	src/worker/worker_http_conn.h \
 	src/worker/worker_http_strict.h \
+	src/worker/worker_passthrough.h \
 	src/worker/worker_proxy.h \
 	src/worker/worker_proxy_int.h \
 	src/worker/worker_render.h \

@@ -6,6 +6,8 @@
  */
 #include "hale/hale.h"
 
+#include "worker_answer.h"
+
 #include <json-c/json.h>
 
 #include "hale/apierror.h"
@@ -70,39 +72,39 @@ worker_answer_message(struct json_object *o, bool *anthropic)
 
 /* What came as an envelope goes on as it is when it is the client's, else its message in the client's. */
 static bool
-worker_answer_envelope(struct proxy *p, int status, const struct strbuf *text, struct strbuf *out)
+worker_answer_envelope(enum dialect d, int status, const struct strbuf *text, struct strbuf *out)
 {
 	struct json_object *o = text->len > 0 && text->len <= INT32_MAX ? json_tokener_parse(strbuf_str(text)) : NULL;
 	bool anthropic = false;
 	const char *message = worker_answer_message(o, &anthropic);
 
-	if (message && anthropic == (p->dialect == DIALECT_MESSAGES))
+	if (message && anthropic == (d == DIALECT_MESSAGES))
 		strbuf_add(out, strbuf_str(text), text->len);
 	else if (message)
-		apierror_dialect(out, p->dialect, status, message, NULL, NULL);
+		apierror_dialect(out, d, status, message, NULL, NULL);
 	json_object_put(o);
 	return message != NULL;
 }
 
-/* The upstream's own error, as an envelope that the client reads. */
-static void
-worker_answer_relayed(struct proxy *p, const struct attempt_failure *f, struct strbuf *out)
+void
+worker_answer_foreign(const struct conf *c, const struct provider_op *op, enum dialect d, int status,
+                      const char *text, const struct strbuf *body, struct strbuf *out)
 {
-	const struct provider_xlate *x = p->a.op->xlate;
-	const char *text = strbuf_str(&p->a.hold), *type = NULL;
+	const struct provider_xlate *x = op->xlate;
+	const char *type = NULL;
 	struct strbuf clean, message;
 
 	strbuf_init(&clean, 0);
 	strbuf_init(&message, 4096);
-	redact_text(p->w->conf, text, p->a.hold.len, &clean);
-	if (x && x->error && x->error(f->status, strbuf_str(&clean), clean.len, &message, &type) == 0) {
-		if (p->dialect == DIALECT_MESSAGES)
-			apierror_anthropic(out, f->status, strbuf_str(&message), NULL, NULL);
+	redact_text(c, strbuf_str(body), body->len, &clean);
+	if (x && x->error && x->error(status, strbuf_str(&clean), clean.len, &message, &type) == 0) {
+		if (d == DIALECT_MESSAGES)
+			apierror_anthropic(out, status, strbuf_str(&message), NULL, NULL);
 		else
-			apierror_openai(out, f->status, strbuf_str(&message), type, NULL, NULL);
-	} else if (!worker_answer_envelope(p, f->status, &clean, out)) {
-		strbuf_printf(&message, "%s%s%.2000s", f->text, clean.len ? ": " : "", strbuf_str(&clean));
-		apierror_dialect(out, p->dialect, f->status, strbuf_str(&message), NULL, NULL);
+			apierror_openai(out, status, strbuf_str(&message), type, NULL, NULL);
+	} else if (!worker_answer_envelope(d, status, &clean, out)) {
+		strbuf_printf(&message, "%s%s%.2000s", text, clean.len ? ": " : "", strbuf_str(&clean));
+		apierror_dialect(out, d, status, strbuf_str(&message), NULL, NULL);
 	}
 	strbuf_release(&message);
 	strbuf_release(&clean);
@@ -116,7 +118,7 @@ worker_answer_error(struct proxy *p, const struct attempt_failure *f)
 	strbuf_init(&out, 0);
 	strbuf_init(&message, 2048);
 	if (f->relay) {
-		worker_answer_relayed(p, f, &out);
+		worker_answer_foreign(p->w->conf, p->a.op, p->dialect, f->status, f->text, &p->a.hold, &out);
 	} else {
 		strbuf_printf(&message, "The request to model=%.200s failed: %s.", p->model, strbuf_str(&p->trail));
 		apierror_dialect(&out, p->dialect, f->status, strbuf_str(&message), NULL, f->code);

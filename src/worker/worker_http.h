@@ -41,6 +41,7 @@ void worker_http_freep(struct http_server **s);
 enum http_method http_req_method(const struct http_req *r);
 const char *http_req_path(const struct http_req *r);                    /* percent-decoded, without query */
 const char *http_req_query(const struct http_req *r, const char *name); /* decoded first value; NULL if absent */
+const char *http_req_raw_query(const struct http_req *r);               /* as sent, escapes checked; NULL if absent */
 const char *http_req_header(const struct http_req *r, const char *name); /* any case; NULL if absent */
 const char *http_req_body(struct http_req *r, size_t *len);            /* contiguous; "" when empty */
 const char *http_req_peer(const struct http_req *r);                    /* numeric address */

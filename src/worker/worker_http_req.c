@@ -62,6 +62,12 @@ http_req_query(const struct http_req *r, const char *name)
 }
 
 const char *
+http_req_raw_query(const struct http_req *r)
+{
+	return r->head.query;
+}
+
+const char *
 http_req_header(const struct http_req *r, const char *name)
 {
 	return http_strict_field(&r->head, name);

@@ -16,6 +16,7 @@
 #include "worker.h"
 #include "worker_health.h"
 #include "worker_http.h"
+#include "worker_passthrough.h"
 #include "worker_proxy.h"
 
 struct worker_routes_row {
@@ -169,14 +170,37 @@ worker_routes_admit(struct worker *w, struct http_req *r, bool *admin)
 }
 
 static void
-worker_routes_options(struct http_req *r, const struct worker_routes_row *row)
+worker_routes_options(struct http_req *r, const char *allow)
 {
-	const char *allow = row->get ? "GET, OPTIONS" : "POST, OPTIONS";
-
 	http_reply_header(r, "Allow", allow);
 	http_reply_header(r, "Access-Control-Allow-Methods", allow);
 	http_reply_header(r, "Access-Control-Allow-Headers", "*");
 	http_reply(r, 200, NULL, NULL, 0);
+}
+
+static void
+worker_routes_method(struct http_req *r, const char *allow)
+{
+	http_reply_header(r, "Allow", allow);
+	worker_routes_error(r, 405, "Method not allowed for this path.", "invalid_request_error", NULL,
+	                    "method_not_allowed");
+}
+
+/* Files and batches: paths with ids in them, and more methods. */
+static void
+worker_routes_passthrough(struct worker *w, struct http_req *r, const struct passthrough_target *t)
+{
+	bool get = t->methods & 1u << HTTP_GET, post = t->methods & 1u << HTTP_POST, del = t->methods & 1u << HTTP_DELETE;
+	char allow[40];
+	bool admin;
+
+	snprintf(allow, sizeof(allow), "%s%s%sOPTIONS", get ? "GET, " : "", post ? "POST, " : "", del ? "DELETE, " : "");
+	if (http_req_method(r) == HTTP_OPTIONS)
+		worker_routes_options(r, allow);
+	else if (!(t->methods & 1u << http_req_method(r)))
+		worker_routes_method(r, allow);
+	else if (worker_routes_admit(w, r, &admin))
+		worker_passthrough_start(w, r, t);
 }
 
 void
@@ -187,21 +211,24 @@ worker_routes_dispatch(struct http_req *r, void *arg)
 	size_t model_len;
 	const struct worker_routes_row *row = worker_routes_find(http_req_path(r), &model, &model_len);
 	struct worker *w = arg;
+	struct passthrough_target t;
 	bool admin = false;
 
+	if (row == NULL && worker_passthrough_find(http_req_path(r), &t)) {
+		worker_routes_passthrough(w, r, &t);
+		return;
+	}
 	if (row == NULL) {
 		worker_routes_error(r, 404, "Unknown path. See the list of endpoints in hale(8).", "invalid_request_error",
 		                    NULL, "unknown_url");
 		return;
 	}
 	if (m == HTTP_OPTIONS) {
-		worker_routes_options(r, row);
+		worker_routes_options(r, row->get ? "GET, OPTIONS" : "POST, OPTIONS");
 		return;
 	}
 	if (row->get ? m != HTTP_GET && m != HTTP_HEAD : m != HTTP_POST) {
-		http_reply_header(r, "Allow", row->get ? "GET, HEAD, OPTIONS" : "POST, OPTIONS");
-		worker_routes_error(r, 405, "Method not allowed for this path.", "invalid_request_error", NULL,
-		                    "method_not_allowed");
+		worker_routes_method(r, row->get ? "GET, HEAD, OPTIONS" : "POST, OPTIONS");
 		return;
 	}
 	if (!row->public && !worker_routes_admit(w, r, &admin))

@@ -14,6 +14,11 @@ function anthropic(url) {
   return new Anthropic({ baseURL: url, apiKey: "sk-client", maxRetries: 0, timeout: 30000 });
 }
 
+function upload(name, type) {
+  const { toFile } = require("openai");
+  return toFile(Buffer.from("RIFF\r\n--\0bytes", "latin1"), name, { type });
+}
+
 async function collect(stream) {
   const all = [];
   try {
@@ -43,6 +48,33 @@ const functions = {
   chat: (url, body) => openai(url).chat.completions.create({ messages, ...body }),
   stream: async (url, body) => collect(await openai(url).chat.completions.create({ messages, ...body, stream: true })),
   embed: (url, body) => openai(url).embeddings.create(body),
+  image: (url, body) => openai(url).images.generate(body),
+  image_stream: async (url, body) => collect(await openai(url).images.generate({ ...body, stream: true })),
+  edit: async (url, body) => openai(url).images.edit({ ...body, image: await upload("a.png", "image/png") }),
+  transcribe: async (url, body) => openai(url).audio.transcriptions.create({ ...body, file: await upload("a.wav", "audio/wav") }),
+  transcribe_stream: async (url, body) =>
+    collect(await openai(url).audio.transcriptions.create({ ...body, stream: true, file: await upload("a.wav", "audio/wav") })),
+  translate: async (url, body) => openai(url).audio.translations.create({ ...body, file: await upload("a.wav", "audio/wav") }),
+  speech: async (url, body) => {
+    const bytes = Buffer.from(await (await openai(url).audio.speech.create(body)).arrayBuffer());
+    return { size: bytes.length, start: bytes.toString("latin1", 0, 4) };
+  },
+  moderate: (url, body) => openai(url).moderations.create(body),
+  batch: async (url, body) => {
+    const client = openai(url);
+    const file = await client.files.create({ file: await upload("in.jsonl", "application/jsonl"), purpose: "batch" });
+    const content = await (await client.files.content(file.id)).text();
+    const batch = await client.batches.create({ ...body, input_file_id: file.id });
+    const cancelled = await client.batches.cancel(batch.id);
+    const listed = (await collect(await client.batches.list())).map((b) => b.id);
+    const deleted = await client.files.delete(file.id);
+    return { file, content, batch, cancelled, listed, deleted };
+  },
+  azure: (url, body) => {
+    const { AzureOpenAI } = require("openai");
+    const client = new AzureOpenAI({ endpoint: url, apiKey: "sk-client", apiVersion: "2024-10-21", maxRetries: 0 });
+    return client.chat.completions.create({ messages, ...body });
+  },
   models: async (url) => (await collect(await openai(url).models.list())).map((m) => m.id),
   message: (url, body) => anthropic(url).messages.create(body),
   message_stream: async (url, body) => collect(await anthropic(url).messages.create({ ...body, stream: true })),
