@@ -7,7 +7,6 @@
 
 #include "anthropic.h"
 
-#include "hale/clock.h"
 #include "hale/err.h"
 #include "hale/strbuf.h"
 
@@ -119,19 +118,11 @@ static void
 anthropic_answer_write(const char *model, struct json_object *in, struct strbuf *out)
 {
 	struct json_object *content = xlate_get(in, "content");
-	const char *id = xlate_text(in, "id");
 	struct xlate_usage usage = {0};
 	struct strbuf scratch;
 
 	strbuf_init(&scratch, out->max);
-	strbuf_puts(out, "{\"id\":");
-	strbuf_printf(&scratch, "chatcmpl-%s", id ? id : "");
-	strbuf_json_stringn(out, strbuf_str(&scratch), scratch.len);
-	strbuf_printf(out, ",\"object\":\"chat.completion\",\"created\":%lld,\"model\":",
-	              (long long)(clock_real_ns() / 1000000000u));
-	strbuf_json_string(out, model);
-	strbuf_puts(out, ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
-	strbuf_clear(&scratch);
+	xlate_answer_open(xlate_text(in, "id"), model, out);
 	if (anthropic_answer_join(content, "text", "text", &scratch))
 		strbuf_json_stringn(out, strbuf_str(&scratch), scratch.len);
 	else

@@ -92,17 +92,11 @@ anthropic_params_budget(const struct anthropic_build *b)
 static int
 anthropic_params_limits(struct anthropic_build *b, bool *thinks)
 {
-	struct json_object *max = xlate_get(b->in, "max_completion_tokens");
 	struct json_object *thinking = xlate_get(b->in, "thinking");
 	int64_t limit = ANTHROPIC_MAX_TOKENS, budget = anthropic_params_budget(b);
 
-	if (!max)
-		max = xlate_get(b->in, "max_tokens");
-	if (max) {
-		limit = json_object_get_int64(max);
-		if (!json_object_is_type(max, json_type_int) || limit < 1)
-			return anthropic_fail(b, "max_tokens must be a positive integer");
-	}
+	if (xlate_limit(b->in, &limit, &b->why))
+		return HALE_EINVAL;
 	if (thinking)
 		budget = json_object_get_int64(xlate_get(thinking, "budget_tokens"));
 	*thinks = budget > 0;
@@ -123,20 +117,12 @@ anthropic_params_limits(struct anthropic_build *b, bool *thinks)
 static int
 anthropic_params_stop(struct anthropic_build *b)
 {
-	struct json_object *stop = xlate_get(b->in, "stop"), *list;
+	struct json_object *list;
+	int rc = xlate_stop(b->in, &list, &b->why);
 
-	if (!stop)
-		return 0;
-	if (json_object_is_type(stop, json_type_array)) {
-		list = json_object_get(stop);
-	} else if (json_object_is_type(stop, json_type_string)) {
-		list = json_object_new_array();
-		json_object_array_add(list, json_object_get(stop));
-	} else {
-		return anthropic_fail(b, "stop must be a string or an array of strings");
-	}
-	json_object_object_add(b->out, "stop_sequences", list);
-	return 0;
+	if (list)
+		json_object_object_add(b->out, "stop_sequences", list);
+	return rc;
 }
 
 int

@@ -45,11 +45,7 @@ anthropic_stream_free(struct xlate_stream *s)
 static void
 anthropic_stream_arguments(struct xlate_stream *s, const char *text, struct strbuf *out)
 {
-	xlate_chunk_open(&s->chunk, 0, out);
-	strbuf_printf(out, "\"tool_calls\":[{\"index\":%u,\"function\":{\"arguments\":", s->ntool - 1);
-	strbuf_json_string(out, text);
-	strbuf_puts(out, "}}]");
-	xlate_chunk_close(&s->chunk, NULL, out);
+	xlate_chunk_arguments(&s->chunk, s->ntool - 1, text, out);
 	s->tool_arguments = true;
 }
 
@@ -60,9 +56,7 @@ anthropic_stream_start(struct xlate_stream *s, struct json_object *event, struct
 
 	xlate_chunk_name(&s->chunk, xlate_text(message, "id"));
 	anthropic_usage_read(xlate_get(message, "usage"), &s->usage);
-	xlate_chunk_open(&s->chunk, 0, out);
-	strbuf_puts(out, "\"role\":\"assistant\",\"content\":\"\"");
-	xlate_chunk_close(&s->chunk, NULL, out);
+	xlate_chunk_role(&s->chunk, out);
 }
 
 static void
@@ -77,13 +71,7 @@ anthropic_stream_block(struct xlate_stream *s, struct json_object *event, struct
 		xlate_chunk_string(&s->chunk, 0, "content", text, out);
 	if (!s->tool_open)
 		return;
-	xlate_chunk_open(&s->chunk, 0, out);
-	strbuf_printf(out, "\"tool_calls\":[{\"index\":%u,\"id\":", s->ntool++);
-	strbuf_json_string(out, xlate_text(block, "id"));
-	strbuf_puts(out, ",\"type\":\"function\",\"function\":{\"name\":");
-	strbuf_json_string(out, xlate_text(block, "name"));
-	strbuf_puts(out, ",\"arguments\":\"\"}}]");
-	xlate_chunk_close(&s->chunk, NULL, out);
+	xlate_chunk_tool(&s->chunk, s->ntool++, xlate_text(block, "id"), xlate_text(block, "name"), out);
 	if (json_object_is_type(input, json_type_object) && json_object_object_length(input) > 0)
 		anthropic_stream_arguments(s, json_object_to_json_string_ext(input, JSON_C_TO_STRING_PLAIN), out);
 }

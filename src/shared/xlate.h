@@ -64,6 +64,18 @@ void xlate_chunk_done(const struct xlate_chunk *c, const char *usage, struct str
 /* An error event; NULL message: a general one. */
 void xlate_chunk_error(const char *message, const char *type, const char *code, struct strbuf *out);
 
+/* The same for the parts that most streams have (xlate_chat.c): the role; the n-th tool call; more of its arguments. */
+void xlate_chunk_role(const struct xlate_chunk *c, struct strbuf *out);
+void xlate_chunk_tool(const struct xlate_chunk *c, unsigned n, const char *id, const char *name, struct strbuf *out);
+void xlate_chunk_arguments(const struct xlate_chunk *c, unsigned n, const char *text, struct strbuf *out);
+/* A whole answer up to the value of its content. */
+void xlate_answer_open(const char *id, const char *model, struct strbuf *out);
+
+/* max_completion_tokens, else max_tokens; *limit stays when neither is there. HALE_EINVAL: *why. */
+int xlate_limit(struct json_object *openai, int64_t *limit, const char **why) HALE_MUST_USE;
+/* stop as a list of the caller's (json_object_put), NULL when there is none. HALE_EINVAL: *why. */
+int xlate_stop(struct json_object *openai, struct json_object **list, const char **why) HALE_MUST_USE;
+
 /* Refuses what would change the shape of the answer, for providers that give one plain choice: HALE_EINVAL, *why. */
 int xlate_check_choice(struct json_object *openai, const char **why) HALE_MUST_USE;
 /* reasoning_effort as a budget of thinking tokens, LiteLLM's figures; 0: none was asked for. */
