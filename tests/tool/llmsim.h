@@ -240,6 +240,8 @@ char *llmsim_service_text(const struct llmsim_request *r, const char *name);
 extern const struct llmsim_service llmsim_media_service[], llmsim_judge_service[]; /* up to one without a path */
 /* llmsim_store.c: files and batches, each key's own, in memory. */
 extern const struct llmsim_service llmsim_store_service[];
+/* llmsim_cohere.c: chat and embeddings as Cohere speaks them. */
+extern const struct llmsim_service llmsim_cohere_service[];
 /* llmsim_responses.c */
 extern const struct llmsim_service llmsim_responses_service[];
 void llmsim_store_clear(struct llmsim *s);

@@ -12,7 +12,8 @@
 #include "hale/arena.h"
 
 static const struct llmsim_service *const llmsim_services[] = {llmsim_media_service, llmsim_judge_service,
-                                                               llmsim_store_service, llmsim_responses_service};
+                                                               llmsim_store_service, llmsim_responses_service,
+                                                               llmsim_cohere_service};
 
 /* Azure has account-wide operations beside its deployments, and others below them. */
 static bool

@@ -4,6 +4,7 @@ tests_tool_llmsim_SOURCES = \
 	tests/tool/llmsim.c \
 	tests/tool/llmsim.h \
 	tests/tool/llmsim_bedrock.c \
+	tests/tool/llmsim_cohere.c \
 	tests/tool/llmsim_conn.c \
 	tests/tool/llmsim_control.c \
 	tests/tool/llmsim_count.c \
