@@ -20,6 +20,11 @@ src_libshared_a_SOURCES = \
 	src/shared/bedrock_stream.c \
 	src/shared/catalogue.c \
 	src/shared/clock.c \
+	src/shared/cohere.h \
+	src/shared/cohere_answer.c \
+	src/shared/cohere_embed.c \
+	src/shared/cohere_request.c \
+	src/shared/cohere_stream.c \
 	src/shared/conf.c \
 	src/shared/conf_aws.c \
 	src/shared/conf_check.c \
@@ -58,10 +63,12 @@ src_libshared_a_SOURCES = \
 	src/shared/provider_anthropic.c \
 	src/shared/provider_azure.c \
 	src/shared/provider_bedrock.c \
+	src/shared/provider_cohere.c \
 	src/shared/provider_endpoint.c \
 	src/shared/provider_impl.h \
 	src/shared/provider_essential.c \
 	src/shared/provider_openai.c \
+	src/shared/provider_rerank.c \
 	src/shared/sdnotify.c \
 	src/shared/redact.c \
 	src/shared/strbuf.c \

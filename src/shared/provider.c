@@ -22,6 +22,7 @@
 	{OPENAI_TEXT, OPENAI_AUDIO, OPENAI_IMAGE, OPENAI(RERANK), OPENAI(BATCH), OPENAI(REALTIME), OPENAI(RESPONSES), \
 	 OPENAI(MODERATION)}
 #define AZURE(mode) [MODE_##mode] = &provider_azure_op[MODE_##mode]
+#define COHERE(mode) [MODE_##mode] = &provider_cohere_op[MODE_##mode]
 #define ANTHROPIC(mode) [MODE_##mode] = &provider_anthropic_op[MODE_##mode]
 
 static const struct provider provider_table[] = {
@@ -67,6 +68,20 @@ static const struct provider provider_table[] = {
 		.op = {[MODE_CHAT] = &provider_bedrock_op[MODE_CHAT]},
 	},
 	{
+		.name = "cohere",
+		.default_base = "https://api.cohere.com",
+		.key_env = {"COHERE_API_KEY", "CO_API_KEY"},
+		.base_env = {"COHERE_API_BASE"},
+		.op = {COHERE(CHAT), COHERE(EMBEDDING), COHERE(RERANK)},
+	},
+	{
+		.name = "cohere_chat",
+		.default_base = "https://api.cohere.com",
+		.key_env = {"COHERE_API_KEY", "CO_API_KEY"},
+		.base_env = {"COHERE_API_BASE"},
+		.op = {COHERE(CHAT), COHERE(EMBEDDING), COHERE(RERANK)},
+	},
+	{
 		.name = "groq",
 		.default_base = "https://api.groq.com/openai/v1",
 		.key_env = {"GROQ_API_KEY"},
@@ -107,7 +122,8 @@ static const struct provider provider_table[] = {
 		.default_base = "https://api.fireworks.ai/inference/v1",
 		.key_env = {"FIREWORKS_AI_API_KEY", "FIREWORKS_API_KEY", "FIREWORKSAI_API_KEY"},
 		.base_env = {"FIREWORKS_API_BASE"},
-		.op = {OPENAI_TEXT, OPENAI(RERANK), OPENAI(RESPONSES)},
+		.op = {OPENAI_TEXT, OPENAI(RESPONSES),
+		       [MODE_RERANK] = &provider_fireworks_op[MODE_RERANK]},
 	},
 	{
 		.name = "perplexity",
@@ -135,7 +151,8 @@ static const struct provider provider_table[] = {
 		.default_base = "https://api.voyageai.com/v1",
 		.key_env = {"VOYAGE_API_KEY", "VOYAGE_AI_API_KEY", "VOYAGE_AI_TOKEN"},
 		.base_env = {"VOYAGE_API_BASE"},
-		.op = {OPENAI(EMBEDDING)},
+		.op = {[MODE_EMBEDDING] = &provider_voyage_op[MODE_EMBEDDING],
+		       [MODE_RERANK] = &provider_voyage_op[MODE_RERANK]},
 	},
 	{
 		.name = "hosted_vllm",
@@ -216,6 +233,11 @@ static const struct {
 	{"codex-*", "openai"},
 	{"computer-use-preview*", "openai"},
 	{"claude-*", "anthropic"},
+	{"command-*", "cohere_chat"},
+	{"embed-english-*", "cohere"},
+	{"embed-multilingual-*", "cohere"},
+	{"rerank-english-*", "cohere"},
+	{"rerank-multilingual-*", "cohere"},
 };
 
 const struct provider *
@@ -261,7 +283,7 @@ provider_of_model(const char *model, const char *custom, const char **rest)
 const char *
 provider_list(void)
 {
-	return "openai, azure, anthropic, gemini, bedrock, groq, together_ai, deepseek, openrouter, xai, fireworks_ai, "
-	       "perplexity, mistral, jina_ai, voyage, hosted_vllm, vllm, ollama, ollama_chat, lm_studio, custom_openai, "
-	       "openai_like";
+	return "openai, azure, anthropic, gemini, bedrock, cohere, cohere_chat, groq, together_ai, deepseek, openrouter, "
+	       "xai, fireworks_ai, perplexity, mistral, jina_ai, voyage, hosted_vllm, vllm, ollama, ollama_chat, "
+	       "lm_studio, custom_openai, openai_like";
 }

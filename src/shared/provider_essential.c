@@ -307,3 +307,52 @@ provider_essential_prediction(const char *body, size_t len, const char **why)
 	*why = "the answer has no image";
 	return false;
 }
+
+bool
+provider_essential_reply(const char *body, size_t len, const char **why)
+{
+	struct json_want want[] = {{.key = "message"}, {.key = "finish_reason"}};
+	const char *reason;
+
+	if (!provider_essential_members(body, len, want, HALE_COUNT(want), why))
+		return false;
+	*why = "the answer has no message";
+	if (want[0].value.len == 0 || body[want[0].value.start] != '{')
+		return false;
+	/* Cohere reports failures of generation with status 200. */
+	reason = body + want[1].value.start;
+	*why = "the answer ended with an error";
+	return !(want[1].value.len == 7 && memcmp(reason, "\"ERROR\"", 7) == 0) &&
+	       !(want[1].value.len == 9 && memcmp(reason, "\"TIMEOUT\"", 9) == 0);
+}
+
+bool
+provider_essential_typed(const char *body, size_t len, const char **why)
+{
+	struct json_want none[2] = {{.key = ""}, {.key = ""}};
+	struct json_want type[] = {{.key = "float", .inner = &none[0], .ninner = 1},
+	                           {.key = "base64", .inner = &none[1], .ninner = 1}};
+	struct json_want want = {.key = "embeddings", .inner = type, .ninner = HALE_COUNT(type)};
+
+	if (!provider_essential_members(body, len, &want, 1, why))
+		return false;
+	*why = "the answer has no embeddings";
+	return type[0].first.len > 2 || type[1].first.len > 2; /* neither [] nor "" */
+}
+
+bool
+provider_essential_scores(const char *body, size_t len, const char **why)
+{
+	struct json_want data = {.key = "relevance_score"}, result = data;
+	struct json_want want[] = {{.key = "data", .inner = &data, .ninner = 1},
+	                           {.key = "results", .inner = &result, .ninner = 1}};
+
+	if (!provider_essential_members(body, len, want, HALE_COUNT(want), why))
+		return false;
+	*why = "the answer has no results";
+	if (want[0].first.len == 0 && want[1].first.len == 0)
+		return false;
+	*why = "the first result has no relevance_score";
+	return provider_essential_is_number(provider_essential_kind(body, &data)) ||
+	       provider_essential_is_number(provider_essential_kind(body, &result));
+}

@@ -42,6 +42,13 @@ bool provider_essential_candidate(const char *body, size_t len, const char **why
 bool provider_essential_vector(const char *body, size_t len, const char **why);     /* Gemini's embeddings[0].values */
 bool provider_essential_converse(const char *body, size_t len, const char **why);   /* Bedrock's output.message.content */
 bool provider_essential_prediction(const char *body, size_t len, const char **why); /* Imagen's predictions[0] or Gemini's */
+bool provider_essential_reply(const char *body, size_t len, const char **why);      /* Cohere's message, finished well */
+bool provider_essential_typed(const char *body, size_t len, const char **why);      /* Cohere's embeddings by type */
+bool provider_essential_scores(const char *body, size_t len, const char **why);     /* results or data[0] with a score */
+
+/* Address and bearer key of everything that speaks OpenAI's form. */
+int provider_openai_endpoint(struct arena *a, const struct provider_op *op, const struct deployment *d,
+                             const char *model, bool stream, struct endpoint *out);
 
 /* Cells by mode; an unused one has no endpoint function. */
 extern const struct provider_op provider_openai_op[MODE_COUNT];
@@ -49,5 +56,7 @@ extern const struct provider_op provider_azure_op[MODE_COUNT];
 extern const struct provider_op provider_anthropic_op[MODE_COUNT];
 extern const struct provider_op provider_gemini_op[MODE_COUNT];
 extern const struct provider_op provider_bedrock_op[MODE_COUNT];
+extern const struct provider_op provider_cohere_op[MODE_COUNT];
+extern const struct provider_op provider_voyage_op[MODE_COUNT], provider_fireworks_op[MODE_COUNT];
 
 #endif

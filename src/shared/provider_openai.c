@@ -6,7 +6,7 @@
 #include "hale/arena.h"
 #include "hale/deployment.h"
 
-static int
+int
 provider_openai_endpoint(struct arena *a, const struct provider_op *op, const struct deployment *d, const char *model,
                          bool stream, struct endpoint *out)
 {

@@ -52,7 +52,8 @@ test_of_model(void **state)
 	/* families without an implementation are unknown on purpose */
 	check_model("sagemaker/jumpstart", NULL, NULL, NULL);
 	check_model("gemini-2.0-flash", NULL, NULL, NULL);
-	check_model("cohere/command-r", NULL, NULL, NULL);
+	check_model("cohere/command-r", NULL, "cohere", "command-r");
+	check_model("command-r-plus", NULL, "cohere_chat", "command-r-plus");
 	check_model("meta-llama/Llama-3", NULL, NULL, NULL);
 	check_model("", NULL, NULL, NULL);
 	check_model("/", NULL, NULL, NULL);
