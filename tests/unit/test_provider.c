@@ -39,6 +39,8 @@ test_of_model(void **state)
 	check_model("claude-3-5-haiku-latest", NULL, "anthropic", "claude-3-5-haiku-latest");
 	check_model("azure/my-dep", NULL, "azure", "my-dep");
 	check_model("gemini/gemini-2.0-flash", NULL, "gemini", "gemini-2.0-flash");
+	check_model("cohere/command-r", NULL, "cohere", "command-r");
+	check_model("command-r-plus", NULL, "cohere_chat", "command-r-plus");
 	check_model("openai/*", NULL, "openai", "*");
 	check_model("together_ai/meta-llama/Llama-3-70b", NULL, "together_ai", "meta-llama/Llama-3-70b");
 	check_model("openrouter/openai/gpt-4o", NULL, "openrouter", "openai/gpt-4o");
@@ -52,8 +54,6 @@ test_of_model(void **state)
 	/* families without an implementation are unknown on purpose */
 	check_model("sagemaker/jumpstart", NULL, NULL, NULL);
 	check_model("gemini-2.0-flash", NULL, NULL, NULL);
-	check_model("cohere/command-r", NULL, "cohere", "command-r");
-	check_model("command-r-plus", NULL, "cohere_chat", "command-r-plus");
 	check_model("meta-llama/Llama-3", NULL, NULL, NULL);
 	check_model("", NULL, NULL, NULL);
 	check_model("/", NULL, NULL, NULL);
