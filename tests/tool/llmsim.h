@@ -219,6 +219,8 @@ struct llmsim_service {
 	enum llmsim_form form;
 	/* Fills body, or sets rep->stream and rep->sse. Wrong requests: llmsim_service_refuse(). */
 	void (*answer)(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep, struct strbuf *body);
+	/* Errors in words of its own; NULL: those of the API. */
+	void (*error)(const struct llmsim_reply *rep, const char *message, struct strbuf *out);
 	/* of a stream: its last event is the one that says that it is finished */
 	unsigned (*events)(const struct llmsim_reply *rep);
 	void (*event)(const struct llmsim_reply *rep, unsigned n, struct strbuf *out);
@@ -242,6 +244,7 @@ extern const struct llmsim_service llmsim_media_service[], llmsim_judge_service[
 extern const struct llmsim_service llmsim_store_service[];
 /* llmsim_cohere.c: chat and embeddings as Cohere speaks them. */
 extern const struct llmsim_service llmsim_cohere_service[];
+void llmsim_cohere_error(const struct llmsim_reply *rep, const char *message, struct strbuf *out);
 /* llmsim_responses.c */
 extern const struct llmsim_service llmsim_responses_service[];
 void llmsim_store_clear(struct llmsim *s);

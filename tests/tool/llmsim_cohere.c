@@ -1,4 +1,5 @@
-/* Cohere's v2: chat whole and streamed, embeddings; rerank is llmsim_judge.c's. Voyage's rerank.
+/* Cohere's v2: chat whole and streamed, embeddings; rerank is llmsim_judge.c's. Voyage's rerank, below /voyage because
+ * other services have the same path.
  *
  * message-start, content-start, content-delta..., content-end, message-end
  *
@@ -36,15 +37,21 @@ llmsim_cohere_get(struct json_object *o, const char *name)
 	return json_object_is_type(o, json_type_object) && json_object_object_get_ex(o, name, &v) ? v : NULL;
 }
 
-/* The form of Cohere's errors. message NULL: a usual one. */
-static void
-llmsim_cohere_refuse(struct llmsim_reply *rep, int status, const char *message, struct strbuf *body)
+void
+llmsim_cohere_error(const struct llmsim_reply *rep, const char *message, struct strbuf *out)
 {
-	rep->status = (uint64_t)status;
-	rep->stream = rep->sse = false;
-	llmsim_text(body, "{\"id\":\"%i\",\"message\":", rep->serial);
-	strbuf_json_string(body, message);
-	strbuf_putc(body, '}');
+	llmsim_text(out, "{\"id\":\"%i\",\"message\":", rep->serial);
+	strbuf_json_string(out, message);
+	strbuf_putc(out, '}');
+}
+
+static void
+llmsim_voyage_error(const struct llmsim_reply *rep, const char *message, struct strbuf *out)
+{
+	(void)rep;
+	strbuf_puts(out, "{\"detail\":");
+	strbuf_json_string(out, message);
+	strbuf_putc(out, '}');
 }
 
 /* What Cohere does not know of OpenAI's parameters, and a few things that it checks. NULL: fine. */
@@ -135,7 +142,7 @@ llmsim_cohere_chat(struct llmsim *s, const struct llmsim_request *r, struct llms
 		llmsim_cohere_tool(rep, root);
 	json_object_put(root);
 	if (wrong)
-		llmsim_cohere_refuse(rep, 400, wrong, body);
+		llmsim_service_refuse(rep, 400, wrong, NULL, body);
 	else if (r->stream)
 		rep->stream = rep->sse = true;
 	else
@@ -214,6 +221,42 @@ llmsim_cohere_event(const struct llmsim_reply *rep, unsigned n, struct strbuf *o
 	}
 }
 
+/* Voyage's names and nothing else; the documents come back in their order, each a little less relevant. */
+static void
+llmsim_voyage_rerank(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep, struct strbuf *body)
+{
+	static const char *const need[] = {"model", "query", "documents", NULL};
+	struct json_object *root, *documents, *top;
+	size_t n;
+
+	(void)s;
+	if (!llmsim_service_has(r, rep, need, body))
+		return;
+	root = llmsim_cohere_root(r);
+	documents = llmsim_cohere_get(root, "documents");
+	top = llmsim_cohere_get(root, "top_k");
+	n = json_object_is_type(documents, json_type_array) ? json_object_array_length(documents) : 0;
+	if (n == 0 || llmsim_cohere_get(root, "top_n") ||
+	    !json_object_is_type(json_object_array_get_idx(documents, 0), json_type_string)) {
+		llmsim_service_refuse(rep, 400, "Argument 'documents' must be a list of strings, 'top_k' its limit", NULL, body);
+		json_object_put(root);
+		return;
+	}
+	if (top && json_object_get_int64(top) > 0 && (size_t)json_object_get_int64(top) < n)
+		n = (size_t)json_object_get_int64(top);
+	strbuf_puts(body, "{\"object\":\"list\",\"data\":[");
+	for (size_t i = 0; i < n; i++) {
+		strbuf_printf(body, "%s{\"relevance_score\":%.6f,\"index\":%zu", i ? "," : "", 0.5 / (double)(i + 1), i);
+		if (json_object_get_boolean(llmsim_cohere_get(root, "return_documents"))) {
+			strbuf_puts(body, ",\"document\":");
+			strbuf_json_string(body, json_object_get_string(json_object_array_get_idx(documents, i)));
+		}
+		strbuf_putc(body, '}');
+	}
+	llmsim_text(body, "],\"model\":\"%s\",\"usage\":{\"total_tokens\":26}}", rep->model);
+	json_object_put(root);
+}
+
 /* Vectors that count upwards: 0.5, 1.5, 2.5 ... in each, as numbers or as base64 of 32-bit floats. */
 static void
 llmsim_cohere_vector(bool base64, unsigned dimensions, struct strbuf *out)
@@ -251,7 +294,7 @@ llmsim_cohere_embed(struct llmsim *s, const struct llmsim_request *r, struct llm
 	if (!wrong && (!type || dimensions < 1 || dimensions > 4096))
 		wrong = "invalid request: embedding_types and output_dimension";
 	if (wrong) {
-		llmsim_cohere_refuse(rep, 400, wrong, body);
+		llmsim_service_refuse(rep, 400, wrong, NULL, body);
 	} else {
 		llmsim_text(body, "{\"id\":\"%i\",\"embeddings\":{\"%s\":[", rep->serial, type);
 		for (size_t i = 0; i < json_object_array_length(texts); i++) {
@@ -268,7 +311,8 @@ llmsim_cohere_embed(struct llmsim *s, const struct llmsim_request *r, struct llm
 
 const struct llmsim_service llmsim_cohere_service[] = {
 	{.path = "/v2/chat", .exact = true, .answer = llmsim_cohere_chat, .events = llmsim_cohere_events,
-	 .event = llmsim_cohere_event},
-	{.path = "/v2/embed", .exact = true, .answer = llmsim_cohere_embed},
+	 .event = llmsim_cohere_event, .error = llmsim_cohere_error},
+	{.path = "/v2/embed", .exact = true, .answer = llmsim_cohere_embed, .error = llmsim_cohere_error},
+	{.path = "/voyage/v1/rerank", .exact = true, .answer = llmsim_voyage_rerank, .error = llmsim_voyage_error},
 	{0},
 };

@@ -117,7 +117,7 @@ llmsim_judge_moderation(struct llmsim *s, const struct llmsim_request *r, struct
 
 const struct llmsim_service llmsim_judge_service[] = {
 	{.path = "/rerank", .answer = llmsim_judge_rerank},
-	{.path = "/v2/rerank", .exact = true, .answer = llmsim_judge_rerank},
+	{.path = "/v2/rerank", .exact = true, .answer = llmsim_judge_rerank, .error = llmsim_cohere_error},
 	{.path = "/ocr", .answer = llmsim_judge_ocr},
 	{.path = "/moderations", .answer = llmsim_judge_moderation},
 	{0},

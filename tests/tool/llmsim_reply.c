@@ -45,6 +45,10 @@ llmsim_reply_error(const struct llmsim_reply *rep, int status, const char *messa
 			best = i;
 	if (!message)
 		message = llmsim_error[best].message;
+	if (rep->service && rep->service->error) {
+		rep->service->error(rep, message, out);
+		return;
+	}
 	if (rep->api == LLMSIM_GEMINI) {
 		llmsim_gemini_error(status, message, out);
 		return;

@@ -61,15 +61,16 @@ class Target:
         self.url, self.sim, self.key = url, sim, key
 
 
-@pytest.fixture(params=["llmsim", "hale", "azure", "anthropic", "gemini", "bedrock"])
+@pytest.fixture(params=["llmsim", "hale", "azure", "anthropic", "gemini", "bedrock", "cohere"])
 def target(request, sim, hale):
-    """The same tests with nothing between, and with hale in front of the five kinds of upstream."""
+    """The same tests with nothing between, and with hale in front of the six kinds of upstream."""
     if request.param == "llmsim":
         return Target(sim.base, sim, "sk-client")
     provider = "openai" if request.param == "hale" else request.param
     models = {"openai": "gpt-4o", "azure": "my-gpt", "anthropic": "claude-sim", "gemini": "gemini-2.5-flash",
-              "bedrock": "us-west-2/anthropic.claude-sim-v1:0"}
-    embed = ("gemini", "text-embedding-004") if provider == "gemini" else ("openai", "text-embedding-3-small")
+              "bedrock": "us-west-2/anthropic.claude-sim-v1:0", "cohere": "command-sim"}
+    own = {"gemini": "text-embedding-004", "cohere": "embed-sim"}
+    embed = (provider, own[provider]) if provider in own else ("openai", "text-embedding-3-small")
     daemon = hale({
         "model_list": [
             deployment("gpt-4o", sim, key="sk-a", provider=provider, model=models[provider]),
