@@ -90,6 +90,7 @@ struct conf_limits {
 	uint64_t response_bytes_max;       /* answers that must be held whole (translated providers) */
 	uint32_t probe_connections_max;
 	uint32_t health_round_timeout_ms;  /* how long GET /health waits for an on-demand round */
+	uint64_t health_cache_bytes_max;   /* rendered entries of /health that a worker keeps */
 	uint32_t health_waiters_max;       /* GET /health requests that may wait at once, per worker */
 	uint32_t drain_announce_ms;        /* readiness says 503 for this long before the daemon stops to accept */
 	uint32_t drain_timeout_ms;         /* GRACEFUL_SHUTDOWN_TIMEOUT, 30 s */

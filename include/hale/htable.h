@@ -135,6 +135,8 @@ int htable_protect(struct htable *t, int w) HALE_MUST_USE;
  * good copy (state UNKNOWN when there is none). Never blocks. Any process. */
 bool htable_read(const struct htable *t, uint32_t i, struct htable_view *out);
 bool htable_read_detail(const struct htable *t, uint32_t i, struct htable_detail *out);
+/* Another number whenever slot i (view or detail) was published since; read it before the slot. */
+uint64_t htable_version(const struct htable *t, uint32_t i);
 /* Newest first; returns how many were written to out (at most HTABLE_HISTORY). */
 unsigned htable_read_history(const struct htable *t, uint32_t i, uint64_t now_ns, struct htable_event *out);
 /* True when the view is too old to count: never checked, or age >= threshold. Pure. */

@@ -346,6 +346,8 @@ const struct conf_option conf_schema[] = {
 	BOUND(probe_connections_max, CONF_TYPE_U32, 1, 100000, NULL, "512", "Probes at one time"),
 	BOUND(health_round_timeout_ms, CONF_TYPE_U32, 10, MS_MAX, "ms", "75000",
 	      "How long GET /health waits for the probes that it started"),
+	BOUND(health_cache_bytes_max, CONF_TYPE_U64, 0, GIB, "bytes", "16777216",
+	      "Entries of /health that a worker keeps as text; 0: each answer is made anew"),
 	BOUND(health_waiters_max, CONF_TYPE_U32, 1, 1000000, NULL, "4096",
 	      "GET /health requests that wait at one time, for each worker; more: 503"),
 	BOUND(drain_announce_ms, CONF_TYPE_U32, 0, 600000, "ms", "0",

@@ -188,6 +188,14 @@ htable_read_detail(const struct htable *t, uint32_t i, struct htable_detail *out
 	return false;
 }
 
+uint64_t
+htable_version(const struct htable *t, uint32_t i)
+{
+	/* Both only grow, so their sum does not come back. */
+	return atomic_load_explicit(&htable_at_health(t, i)->seq, memory_order_acquire) +
+	       atomic_load_explicit(&htable_at_detail(t, i)->seq, memory_order_acquire);
+}
+
 unsigned
 htable_read_history(const struct htable *t, uint32_t i, uint64_t now_ns, struct htable_event *out)
 {

@@ -39,7 +39,8 @@ noinst_HEADERS += \
 	src/worker/worker_sse.h
 src_libworker_a_SOURCES += \
 	src/worker/worker_render.c \
+	src/worker/worker_render_cache.c \
 	src/worker/worker_render_json.c \
 	src/worker/worker_render_model.c \
 	src/worker/worker_render_status.c
-noinst_HEADERS += src/worker/worker_render_int.h
+noinst_HEADERS += src/worker/worker_render_cache.h src/worker/worker_render_int.h

@@ -30,6 +30,7 @@
 #include "hale/upstream.h"
 #include "worker_http.h"
 #include "worker_rounds.h"
+#include "worker_render_cache.h"
 #include "worker_route.h"
 #include "worker_route_table.h"
 #include "worker_routes.h"
@@ -226,6 +227,7 @@ worker_init(struct worker *w, const struct heritage *h)
 		log_fatal(PROC_EXIT_CRASH, "cannot protect the shared segment");
 	w->base = worker_base_new();
 	w->endpoint_arena = arena_new(0);
+	w->entries = worker_render_cache_new(w->conf->ndeployment, w->conf->limits.health_cache_bytes_max);
 	w->routes = worker_route_table_new(w->conf);
 	w->endpoint = xcalloc((size_t)w->conf->ndeployment * MODE_COUNT * 2, sizeof(*w->endpoint));
 	w->upstream = upstream_new(w->base, &ul);
@@ -254,6 +256,7 @@ worker_release(struct worker *w)
 	event_free(w->drain_timer);
 	event_free(w->deadline);
 	free(w->endpoint);
+	worker_render_cache_freep(&w->entries);
 	worker_route_table_freep(&w->routes);
 	arena_freep(&w->endpoint_arena);
 	event_base_free(w->base);

@@ -17,6 +17,7 @@ struct heritage;
 struct htable;
 struct http_req;
 struct http_server;
+struct render_cache;
 struct route_table;
 struct upstream;
 struct worker_rounds;
@@ -38,6 +39,7 @@ struct worker {
 	struct http_server *http;
 	struct upstream *upstream;
 	struct worker_rounds *rounds;
+	struct render_cache *entries; /* of /health */
 	struct route_table *routes; /* of large groups */
 	struct arena *endpoint_arena;
 	const struct endpoint **endpoint; /* [deployment][mode][stream], built when first used */

@@ -47,12 +47,13 @@ worker_health_send(struct http_req *r, int status, struct strbuf *b)
 static void
 worker_health_answer(struct worker *w, struct http_req *r, const struct render_scope *scope, bool admin)
 {
+	const struct render_source from = {.conf = w->conf, .table = w->table, .cache = w->entries};
 	struct render_now now = worker_health_now();
 	struct strbuf b;
 	int status;
 
 	strbuf_init(&b, 0);
-	status = worker_render_health(&b, w->conf, w->table, scope, admin, &now);
+	status = worker_render_health(&b, &from, scope, admin, &now);
 	if (!admin)
 		http_reply_header(r, "Litellm-Health-Field-Notice", RENDER_FIELD_NOTICE);
 	worker_health_send(r, status, &b);

@@ -26,6 +26,7 @@
 #include "hale/redact.h"
 #include "hale/strbuf.h"
 #include "hale/upstream.h"
+#include "worker_render_cache.h"
 #include "worker_render_int.h"
 
 #define RENDER_REQUEST_BYTES 16384 /* of a probe's request that are shown */
@@ -39,6 +40,7 @@ struct render {
 	const struct htable *table;
 	const struct render_now *now;
 	bool admin;
+	struct arena *scratch; /* of requests that are shown; NULL until one is */
 };
 
 /* litellm_params that may be shown, and which of them only an admin sees. */
@@ -298,21 +300,18 @@ render_names(struct strbuf *out, const struct deployment *d)
 }
 
 static void
-render_entry(struct render *r, const struct deployment *d, const struct htable_view *v, struct arena **scratch)
+render_entry(struct render *r, const struct deployment *d, const struct htable_view *v, struct strbuf *out, bool healthy)
 {
-	bool healthy = render_is_healthy(v), details = r->conf->general.health_check_details, built = false;
-	struct strbuf *out = healthy ? r->healthy : &r->unhealthy;
+	bool details = r->conf->general.health_check_details, built = false;
 	const char *model = d->probe.model ? d->probe.model : d->model, *why;
 	struct htable_detail detail;
 	struct probe_request q;
 
 	if (render_wants_request(r, d, healthy)) {
-		if (*scratch == NULL)
-			*scratch = arena_new(8192);
-		built = probe_request_build(*scratch, r->conf, d, v->adapt, 0, &q, &why) == 0;
+		if (r->scratch == NULL)
+			r->scratch = arena_new(8192);
+		built = probe_request_build(r->scratch, r->conf, d, v->adapt, 0, &q, &why) == 0;
 	}
-	if ((healthy ? r->nhealthy++ : r->nunhealthy++) != 0)
-		strbuf_putc(out, ',');
 	strbuf_putc(out, '{');
 	worker_render_member(out, "model", built ? q.model : model);
 	if (details) {
@@ -346,12 +345,36 @@ render_in_scope(const struct conf *c, const struct render_scope *s, const struct
 	return false;
 }
 
-int
-worker_render_health(struct strbuf *out, const struct conf *c, const struct htable *t,
-                     const struct render_scope *scope, bool admin, const struct render_now *now)
+/* From the cache, or rendered and kept. */
+static void
+render_entry_once(struct render *r, struct render_cache *cache, const struct deployment *d, const struct htable_view *v,
+                  const struct render_stamp *stamp)
 {
-	struct render r = {.healthy = out, .conf = c, .table = t, .now = now, .admin = admin};
-	struct arena *scratch = NULL;
+	bool healthy = render_is_healthy(v);
+	struct strbuf *out = healthy ? r->healthy : &r->unhealthy;
+	const char *text;
+	size_t from, len;
+
+	if ((healthy ? r->nhealthy++ : r->nunhealthy++) != 0)
+		strbuf_putc(out, ',');
+	from = out->len;
+	text = cache ? worker_render_cache_get(cache, d->index, r->admin, stamp, &len) : NULL;
+	if (text) {
+		strbuf_add(out, text, len);
+		return;
+	}
+	render_entry(r, d, v, out, healthy);
+	if (cache && !out->overflow)
+		worker_render_cache_put(cache, d->index, r->admin, stamp, out->data + from, out->len - from);
+}
+
+int
+worker_render_health(struct strbuf *out, const struct render_source *from, const struct render_scope *scope, bool admin,
+                     const struct render_now *now)
+{
+	const struct conf *c = from->conf;
+	struct render r = {.healthy = out, .conf = c, .table = from->table, .now = now, .admin = admin};
+	struct render_stamp stamp = {.day = cost_day(now->real_ns)};
 	struct htable_view v;
 
 	strbuf_init(&r.unhealthy, 0);
@@ -361,17 +384,18 @@ worker_render_health(struct strbuf *out, const struct conf *c, const struct htab
 
 		if (!render_in_scope(c, scope, d) || !render_covers(c, d))
 			continue;
-		htable_read(t, i, &v);
+		stamp.version = htable_version(r.table, i);
+		htable_read(r.table, i, &v);
 		if (v.checked_ns == 0 && c->general.background_health_checks)
 			continue;
-		render_entry(&r, d, &v, &scratch);
-		if (scratch && arena_bytes(scratch) > 256 * 1024)
-			arena_freep(&scratch);
+		render_entry_once(&r, from->cache, d, &v, &stamp);
+		if (r.scratch && arena_bytes(r.scratch) > 256 * 1024)
+			arena_freep(&r.scratch);
 	}
 	strbuf_puts(out, "],\"unhealthy_endpoints\":[");
 	strbuf_add(out, strbuf_str(&r.unhealthy), r.unhealthy.len);
 	strbuf_printf(out, "],\"healthy_count\":%u,\"unhealthy_count\":%u}", r.nhealthy, r.nunhealthy);
 	strbuf_release(&r.unhealthy);
-	arena_freep(&scratch);
+	arena_freep(&r.scratch);
 	return scope->targeted && r.nhealthy == 0 ? 503 : 200;
 }

@@ -12,6 +12,7 @@
 
 struct conf;
 struct htable;
+struct render_cache;
 struct strbuf;
 
 /* Which deployments an answer covers; the same scope goes into IPC_ROUND (b = scope, c = index). */
@@ -36,9 +37,16 @@ struct render_now {
 /* What Litellm-Health-Field-Notice says to callers who are not admins. */
 #define RENDER_FIELD_NOTICE "api_base, api_version, aws_bedrock_runtime_endpoint are admin-only on this endpoint"
 
+/* Where answers come from. */
+struct render_source {
+	const struct conf *conf;
+	const struct htable *table;
+	struct render_cache *cache; /* entries made before; NULL: none are kept */
+};
+
 /* GET /health. Returns the HTTP status: 200, or 503 for a targeted scope without a healthy deployment. */
-int worker_render_health(struct strbuf *out, const struct conf *c, const struct htable *t,
-                         const struct render_scope *scope, bool admin, const struct render_now *now);
+int worker_render_health(struct strbuf *out, const struct render_source *from, const struct render_scope *scope,
+                         bool admin, const struct render_now *now);
 
 /* GET /health/readiness, details: /health/readiness/details. Returns the HTTP status. draining: this worker
  * is; a draining daemon counts too. */

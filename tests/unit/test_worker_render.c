@@ -17,6 +17,7 @@
 #include "hale/strbuf.h"
 #include "hale/upstream.h"
 #include "worker_render.h"
+#include "worker_render_cache.h"
 
 #define SEC NS_PER_SEC
 
@@ -44,6 +45,7 @@ probe_request_build(struct arena *a, const struct conf *c, const struct deployme
 }
 
 struct world {
+	struct render_cache *cache;
 	struct conf *conf;
 	struct htable *table;
 	struct strbuf out;
@@ -61,11 +63,13 @@ world_init(struct world *w, const char *yaml)
 	errlist_release(&errs);
 	w->table = htable_create(w->conf, 2, NULL, NULL);
 	assert_non_null(w->table);
+	w->cache = worker_render_cache_new(w->conf->ndeployment, 1u << 20);
 }
 
 static void
 world_release(struct world *w)
 {
+	worker_render_cache_freep(&w->cache);
 	htable_freep(&w->table);
 	conf_freep(&w->conf);
 	strbuf_release(&w->out);
@@ -96,8 +100,19 @@ probed(struct world *w, uint32_t i, enum health_state s, enum health_reason r, i
 static const char *
 health(struct world *w, const struct render_scope *scope, bool admin, int want)
 {
+	struct render_source from = {.conf = w->conf, .table = w->table};
+	struct strbuf kept;
+
 	strbuf_clear(&w->out);
-	assert_int_equal(worker_render_health(&w->out, w->conf, w->table, scope, admin, &now), want);
+	assert_int_equal(worker_render_health(&w->out, &from, scope, admin, &now), want);
+	/* every answer is the same with entries that were kept, and with those that are now */
+	from.cache = w->cache;
+	for (int i = 0; i < 2; i++) {
+		strbuf_init(&kept, 0);
+		assert_int_equal(worker_render_health(&kept, &from, scope, admin, &now), want);
+		assert_string_equal(strbuf_str(&kept), strbuf_str(&w->out));
+		strbuf_release(&kept);
+	}
 	return strbuf_str(&w->out);
 }
 
@@ -501,11 +516,41 @@ test_models(void **state)
 	world_release(&w);
 }
 
+static void
+test_cache(void **state)
+{
+	struct render_stamp old = {.version = 4, .day = 9}, later = {.version = 6, .day = 9}, tomorrow = {.version = 4, .day = 10};
+	struct render_cache *c = worker_render_cache_new(2, 10);
+	const char *text;
+	size_t len;
+
+	(void)state;
+	assert_null(worker_render_cache_get(c, 0, false, &old, &len));
+	worker_render_cache_put(c, 0, false, &old, "{abc}", 5);
+	text = worker_render_cache_get(c, 0, false, &old, &len);
+	assert_int_equal(len, 5);
+	assert_memory_equal(text, "{abc}", 5);
+	assert_null(worker_render_cache_get(c, 0, true, &old, &len));
+	assert_null(worker_render_cache_get(c, 1, false, &old, &len));
+	assert_null(worker_render_cache_get(c, 0, false, &later, &len));
+	assert_null(worker_render_cache_get(c, 0, false, &tomorrow, &len));
+	worker_render_cache_put(c, 1, true, &old, "{abcd}", 6); /* 11 bytes would be kept */
+	assert_null(worker_render_cache_get(c, 1, true, &old, &len));
+	assert_non_null(worker_render_cache_get(c, 0, false, &old, &len));
+	worker_render_cache_put(c, 0, false, &later, "{}", 2); /* replaced: room again */
+	assert_null(worker_render_cache_get(c, 0, false, &old, &len));
+	worker_render_cache_put(c, 1, true, &old, "{abcd}", 6);
+	assert_non_null(worker_render_cache_get(c, 1, true, &old, &len));
+	worker_render_cache_freep(&c);
+	assert_null(c);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_healthy_entry),
+		cmocka_unit_test(test_cache),
 		cmocka_unit_test(test_unhealthy_entry),
 		cmocka_unit_test(test_hostile_error_text),
 		cmocka_unit_test(test_details_off),
