@@ -210,6 +210,7 @@ prober_skip(struct prober *p, uint32_t i, const struct htable_view *v, uint64_t 
 	struct policy_traffic traffic;
 	struct prober_report r = {
 		.source = SOURCE_TRAFFIC,
+		.skipped = true,
 		.result = {.reason = REASON_OK, .ok = true, .phase = UPSTREAM_DONE, .adapt = v->adapt, .http_status = 200,
 		           .latency_us = v->latency_us},
 	};

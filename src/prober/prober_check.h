@@ -32,6 +32,7 @@ struct prober_report {
 	bool deferred;           /* our own connection bound stood in the way: nothing was learned, try later */
 	bool vetoed;             /* real traffic shows that this verdict is wrong */
 	bool estimated;          /* the provider reports no usage, result.cost_tokens is an estimate */
+	bool skipped;            /* no probe was sent: real traffic made it unnecessary */
 	bool limited;            /* a daily token limit is reached with this probe */
 	enum health_source source;
 	uint32_t day;            /* UTC day that the cost belongs to */

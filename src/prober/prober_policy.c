@@ -28,6 +28,13 @@ prober_policy_skips(const struct policy_traffic *t, uint64_t window_ns, uint64_t
 }
 
 bool
+prober_policy_stands_in(const struct prober_result *r, const struct policy_traffic *t, uint64_t window_ns,
+                        uint64_t now_ns)
+{
+	return r->reason == REASON_NO_PROBE && prober_policy_is_fresh(t, window_ns, now_ns);
+}
+
+bool
 prober_policy_vetoes(const struct prober_result *r, const struct policy_traffic *t, uint64_t window_ns,
                      uint64_t now_ns)
 {

@@ -17,6 +17,10 @@ struct policy_traffic {
 /* Real requests show that the probe is not needed: the newest one succeeded, within the window. window 0: never. */
 bool prober_policy_skips(const struct policy_traffic *t, uint64_t window_ns, uint64_t now_ns);
 
+/* Real requests say what no probe can: there is none for this mode, provider or wildcard. */
+bool prober_policy_stands_in(const struct prober_result *r, const struct policy_traffic *t, uint64_t window_ns,
+                             uint64_t now_ns);
+
 /* Real requests show that a probe's verdict is wrong. Only a 4xx can be: it may be the probe's own fault.
  *
  * What is about the request (404 and its like) yields to a success within `window_ns`. What is about the credential

@@ -58,7 +58,7 @@ prober_publish_detail(struct htable *t, uint32_t i, const struct prober_report *
 	d.probes += r->requests;
 	d.failures += !r->result.ok;
 	d.cost_tokens_total += r->result.cost_tokens;
-	d.skipped += r->source == SOURCE_TRAFFIC;
+	d.skipped += r->skipped;
 	if (d.day != r->day)
 		d.tokens_today = 0;
 	d.day = r->day;

@@ -24,6 +24,7 @@
 #include "hale/identity.h"
 #include "hale/log.h"
 #include "hale/outcome.h"
+#include "hale/upstream.h"
 #include "prober_publish.h"
 
 #define VERDICT_DOUBTS_MAX 8 /* deployments of a host that one failure makes look again */
@@ -151,6 +152,19 @@ prober_verdict_veto(struct prober_report *r)
 	r->result.reason = REASON_BAD_PROBE;
 	r->result.neutral = r->result.proven = true;
 	r->result.until_ns = 0;
+}
+
+/* No probe can be built, and real requests succeed. */
+static void
+prober_verdict_serves(struct prober_report *r)
+{
+	r->source = SOURCE_TRAFFIC;
+	r->error[0] = '\0';
+	r->result.reason = REASON_OK;
+	r->result.ok = true;
+	r->result.neutral = false;
+	r->result.http_status = 200;
+	r->result.phase = UPSTREAM_DONE;
 }
 
 /* --- the same key --- */
@@ -307,7 +321,7 @@ prober_verdict_spread(struct prober_verdicts *v, uint32_t i, const struct prober
 	bool was_host = old->state == HEALTH_DOWN && prober_policy_is_host((enum health_reason)old->reason, old->phase);
 	bool is_host = new->state == HEALTH_DOWN && prober_policy_is_host((enum health_reason)new->reason, new->phase);
 
-	if (r->result.ok)
+	if (r->result.ok || r->vetoed)
 		prober_verdict_unshare(v, i, now_ns);
 	else if (prober_policy_is_credential(&r->result) && new->state == HEALTH_DOWN &&
 	         (old->state != HEALTH_DOWN || old->reason != new->reason))
@@ -345,6 +359,8 @@ prober_verdict_apply(struct prober_verdicts *v, uint32_t i, const struct prober_
 	prober_verdict_traffic(v, i, &traffic);
 	if (prober_policy_vetoes(&r.result, &traffic, prober_verdict_window(v), now_ns))
 		prober_verdict_veto(&r);
+	else if (prober_policy_stands_in(&r.result, &traffic, prober_verdict_window(v), now_ns))
+		prober_verdict_serves(&r);
 	r.day = cost_day(clock_real_ns());
 	htable_add_tokens(v->env.table, r.day, r.result.cost_tokens);
 	htable_read(v->env.table, i, &old);
@@ -385,36 +401,48 @@ prober_verdict_recall(const struct htable_view *view, const struct htable_detail
 	memcpy(r->ms_region, d->ms_region, sizeof(r->ms_region));
 }
 
+/* One slot of a class whose traffic is t. */
 static void
-prober_verdict_review_one(struct prober_verdicts *v, uint32_t i, const struct htable_view *view, uint64_t now_ns)
+prober_verdict_review_one(struct prober_verdicts *v, uint32_t i, const struct policy_traffic *t, uint64_t now_ns)
 {
-	const struct deployment *d = &v->env.conf->deployment[i];
-	struct policy_traffic traffic;
 	struct htable_detail detail;
+	struct htable_view view;
 	struct prober_report r;
 
-	prober_verdict_traffic(v, i, &traffic);
-	if (traffic.last_ok_ns < v->base[i].start_ns)
+	htable_read(v->env.table, i, &view);
+	if (view.state != HEALTH_DOWN)
 		return;
 	htable_read_detail(v->env.table, i, &detail);
-	prober_verdict_recall(view, &detail, &r);
-	if (!prober_policy_vetoes(&r.result, &traffic, prober_verdict_window(v), now_ns))
+	prober_verdict_recall(&view, &detail, &r);
+	if (!prober_policy_vetoes(&r.result, t, prober_verdict_window(v), now_ns))
 		return;
 	prober_verdict_veto(&r);
-	prober_publish_vetoed(v->env.table, d, &r, now_ns);
-	if (view->reason == REASON_UNAUTHORIZED || view->reason == REASON_OUT_OF_FUNDS)
+	prober_publish_vetoed(v->env.table, &v->env.conf->deployment[i], &r, now_ns);
+	if (view.reason == REASON_UNAUTHORIZED || view.reason == REASON_OUT_OF_FUNDS)
 		prober_verdict_unshare(v, i, now_ns);
 }
 
 void
 prober_verdict_review(struct prober_verdicts *v, uint64_t now_ns)
 {
+	const struct identity *id = v->env.id;
+	struct policy_traffic traffic;
 	struct htable_view view;
 
-	for (uint32_t i = 0; i < v->env.conf->ndeployment; i++) {
+	for (uint32_t i = 0; i < id->count; i++) {
+		uint32_t j = i;
+
+		if (id->leader[i] != i)
+			continue;
 		htable_read(v->env.table, i, &view);
-		if (view.state == HEALTH_DOWN && view.http_status >= 400 && view.http_status < 500)
-			prober_verdict_review_one(v, i, &view, now_ns);
+		if (view.state != HEALTH_DOWN || view.http_status < 400 || view.http_status >= 500)
+			continue;
+		prober_verdict_traffic(v, i, &traffic);
+		if (traffic.ok <= traffic.inflight) /* what began before the probe cannot disprove it now */
+			continue;
+		do
+			prober_verdict_review_one(v, j, &traffic, now_ns);
+		while ((j = id->same[j]) != i);
 	}
 }
 

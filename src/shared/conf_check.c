@@ -161,8 +161,11 @@ conf_check_number(const struct conf_check *v, double *out)
 	else
 		ok = false;
 	if (!ok || !isfinite(*out) || (whole && *out != floor(*out))) {
-		conf_check_bad(v, n, "%s is not a %snumber, use %s", conf_check_value(v, shown, sizeof(shown)),
-		               whole ? "whole " : "", conf_check_range(o, range, sizeof(range)));
+		conf_check_bad(v, n, "%s is not %s, use %s", conf_check_value(v, shown, sizeof(shown)),
+		               o->type == CONF_TYPE_SECONDS_OR_TRUE ? "true, false or a whole number of seconds"
+		               : whole                              ? "a whole number"
+		                                                    : "a number",
+		               conf_check_range(o, range, sizeof(range)));
 		return false;
 	}
 	if (o->max > o->min && (*out < o->min || *out > o->max)) {

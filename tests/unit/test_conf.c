@@ -161,6 +161,30 @@ test_precedence(void **state)
 	conf_freep(&c);
 }
 
+/* A setting that is a time or a switch. */
+static void
+test_time_or_switch(void **state)
+{
+	static const struct { const char *value; uint32_t seconds; } cases[] = {
+		{"true", 40}, {"false", 0}, {"30", 30}, {"0", 0}, {"\"30\"", 30}, {"\"true\"", 40}, {"null", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < HALE_COUNT(cases); i++) {
+		char text[200];
+		struct conf *c;
+
+		snprintf(text, sizeof(text), "general_settings: {health_check_interval: 40, health_check_skip_if_traffic: %s}\n",
+		         cases[i].value);
+		c = test_load(text, NULL);
+		assert_int_equal(c->general.health_check_skip_if_traffic_s, cases[i].seconds);
+		conf_freep(&c);
+	}
+	test_refused("general_settings: {health_check_skip_if_traffic: often}\n",
+	             "t.yaml:1:50: health_check_skip_if_traffic: \"often\" is not true, false or a whole number of seconds, "
+	             "use 0..86400 (seconds)");
+}
+
 static void
 test_values_as_text(void **state)
 {
@@ -605,6 +629,7 @@ main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_builtin),
 		cmocka_unit_test(test_precedence),
+		cmocka_unit_test(test_time_or_switch),
 		cmocka_unit_test(test_values_as_text),
 		cmocka_unit_test(test_environ_references),
 		cmocka_unit_test(test_deployments),

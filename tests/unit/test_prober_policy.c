@@ -38,6 +38,20 @@ test_skips(void **state)
 }
 
 static void
+test_stands_in(void **state)
+{
+	struct policy_traffic t = {.last_ok_ns = S(990)};
+	struct prober_result none = {.reason = REASON_NO_PROBE}, failed = {.reason = REASON_SERVER_ERROR, .http_status = 500};
+
+	(void)state;
+	assert_true(prober_policy_stands_in(&none, &t, S(60), NOW));
+	assert_false(prober_policy_stands_in(&none, &t, S(5), NOW));
+	assert_false(prober_policy_stands_in(&failed, &t, S(60), NOW));
+	t.last_fail_ns = S(995);
+	assert_false(prober_policy_stands_in(&none, &t, S(60), NOW));
+}
+
+static void
 test_vetoes(void **state)
 {
 	static const struct {
@@ -165,6 +179,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_skips),
+		cmocka_unit_test(test_stands_in),
 		cmocka_unit_test(test_vetoes),
 		cmocka_unit_test(test_credential),
 		cmocka_unit_test(test_account_limit),

@@ -182,6 +182,16 @@ def test_cost_is_estimated_where_it_is_not_reported(hale, sim):
     assert "probe_tokens_estimated" not in b and b["probe_tokens"] > 0
 
 
+def test_a_probe_that_timed_out_may_have_cost(hale, sim):
+    """A request that was sent and not answered in time is counted by its estimate: a limit must hold."""
+    sim.fault("sk-a", hang="before_head")
+    daemon = hale(config([deployment("a", sim, key="sk-a", info={"health_check_timeout": 0.3})],
+                         background_health_checks=False))
+    entry = entries(daemon)[0]
+    assert entry["reason"] == "timeout" and entry["probe_tokens_estimated"] is True
+    assert entry["probe_tokens_today"] == entry["probe_tokens"] > 0
+
+
 def test_refusals_cost_nothing(hale, sim):
     """What the provider does not bill is not counted."""
     sim.fault("sk-a", status=500)
