@@ -69,6 +69,7 @@ identity_signer(struct strbuf *b, const struct deployment *d)
 	}
 }
 
+/* The bytes that would be sent, and what else decides whether an answer comes: the way there and our patience. */
 static void
 identity_request(struct strbuf *b, const struct deployment *d, const struct probe_request *q)
 {
@@ -82,7 +83,8 @@ identity_request(struct strbuf *b, const struct deployment *d, const struct prob
 		identity_text(b, q->endpoint.header[i].value);
 	}
 	identity_field(b, q->body ? q->body : "", q->body_len);
-	strbuf_printf(b, "%u %d", d->probe.timeout_ms, d->insecure_tls);
+	identity_text(b, d->proxy);
+	strbuf_printf(b, "%u %d %d", d->probe.timeout_ms, d->insecure_tls, d->http2);
 	if (q->op->sign) {
 		identity_text(b, q->endpoint.region);
 		identity_signer(b, d);

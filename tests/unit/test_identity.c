@@ -51,16 +51,18 @@ test_classes(void **state)
 		E("h", "model: openai/m, api_key: sk-1}\n    model_info: {health_check_prompt: x}") /* 8 */
 		"  - model_name: i\n    litellm_params: {model: openai/m, api_key: sk-1, api_base: 'http://b.test/v1'}\n" /* 9 */
 		E("w", "model: openai/*, api_key: sk-1}")                                        /* 10: no probe */
-		E("k", "model: hosted_vllm/m}") E("k", "model: hosted_vllm/n}"));                /* 11, 12: no key */
+		E("k", "model: hosted_vllm/m}") E("k", "model: hosted_vllm/n}")                 /* 11, 12: no key */
+		E("p", "model: openai/m, api_key: sk-2}\n    model_info: {proxy: 'http://p.test:1'}")); /* 13: another way than 2 */
 	struct identity id;
 
 	(void)state;
-	assert_int_equal(c->ndeployment, 13);
+	assert_int_equal(c->ndeployment, 14);
 	identity_init(&id, c);
-	for (uint32_t i = 0; i < 13; i++) {
-		for (uint32_t j = 0; j < 13; j++) {
+	for (uint32_t i = 0; i < 14; i++) {
+		for (uint32_t j = 0; j < 14; j++) {
 			bool same = i == j || (i < 2 && j < 2);
-			bool key = i == j || (i != 2 && j != 2 && (i < 4 || (i > 5 && i < 9)) && (j < 4 || (j > 5 && j < 9)));
+			bool key = i == j || (i == 2 && j == 13) || (i == 13 && j == 2) ||
+			           (i != 2 && j != 2 && (i < 4 || (i > 5 && i < 9)) && (j < 4 || (j > 5 && j < 9)));
 
 			if (in_ring(id.same, i, j) != same || in_ring(id.credential, i, j) != key)
 				fail_msg("%u and %u", i, j);
