@@ -87,6 +87,8 @@ struct conf_limits {
 	uint32_t upstream_idle_timeout_ms;
 	const char *upstream_proxy; /* for every deployment that has none of its own; NULL: none */
 	uint32_t connect_timeout_ms, first_byte_timeout_ms, first_token_timeout_ms, stream_idle_timeout_ms;
+	uint32_t realtime_sessions_max;    /* per worker */
+	uint32_t realtime_idle_timeout_ms; /* without a byte in either direction; 0: no limit */
 	uint64_t response_bytes_max;       /* answers that must be held whole (translated providers) */
 	uint32_t probe_connections_max;
 	uint32_t health_round_timeout_ms;  /* how long GET /health waits for an on-demand round */

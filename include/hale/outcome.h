@@ -20,6 +20,9 @@ enum outcome_class {
 };
 const char *outcome_name(enum outcome_class c);
 
+/* The class of an error status (>= 400). */
+enum outcome_class outcome_of_status(int status);
+
 #define OUTCOME_BUCKETS 11 /* latency histogram: upper bounds 1 ms * 4^k (1 ms .. 262 s), the last one unbounded */
 
 struct outcome_view {
@@ -52,7 +55,10 @@ enum counter {
 	COUNTER_ROUNDS_JOINED,        /* GET /health answered by a round of another request */
 	COUNTER_ROUNDS_REFUSED,       /* over health_waiters_max */
 	COUNTER_UPSTREAM_LIMIT,       /* over upstream_connections_max */
-	COUNTER_BUFFER_PAUSES,        /* upstream paused for a slow client */
+	COUNTER_BUFFER_PAUSES,        /* upstream paused for a slow client; in sessions also the other way */
+	COUNTER_SESSIONS,             /* realtime sessions opened */
+	COUNTER_SESSIONS_OPEN,        /* gauge, with those whose upstream has not answered yet */
+	COUNTER_SESSIONS_REFUSED,     /* over realtime_sessions_max */
 	COUNTER_COUNT
 };
 const char *counter_name(enum counter c);

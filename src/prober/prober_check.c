@@ -302,7 +302,7 @@ static bool
 prober_check_begin(struct prober_check *c, const struct upstream_request *r, enum upstream_error *err)
 {
 	/* Servers that people run themselves may have nothing to say first. */
-	bool quiet = c->deployment->provider->local;
+	bool quiet = probe_cell_provider(c->deployment)->local;
 
 	if (c->request.op->form == OP_WEBSOCKET)
 		c->session = prober_check_ws_start(c->env->upstream, r, quiet, &prober_check_ops, c, err);

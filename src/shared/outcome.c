@@ -49,12 +49,27 @@ static const char *const outcome_counters[COUNTER_COUNT] = {
 	[COUNTER_ROUNDS_REFUSED] = "rounds_refused",
 	[COUNTER_UPSTREAM_LIMIT] = "upstream_limit",
 	[COUNTER_BUFFER_PAUSES] = "buffer_pauses",
+	[COUNTER_SESSIONS] = "sessions",
+	[COUNTER_SESSIONS_OPEN] = "sessions_open",
+	[COUNTER_SESSIONS_REFUSED] = "sessions_refused",
 };
 
 const char *
 outcome_name(enum outcome_class c)
 {
 	return (unsigned)c < OUTCOME_COUNT ? outcome_names[c] : "unknown";
+}
+
+enum outcome_class
+outcome_of_status(int status)
+{
+	switch (status) {
+	case 401:
+	case 403: return OUTCOME_UNAUTHORIZED;
+	case 408: return OUTCOME_TIMEOUT;
+	case 429: return OUTCOME_RATE_LIMITED;
+	default: return status >= 500 ? OUTCOME_SERVER : OUTCOME_CLIENT;
+	}
 }
 
 const char *

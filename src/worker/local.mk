@@ -15,10 +15,12 @@ src_libworker_a_SOURCES = \
 	src/worker/worker_pass.c \
 	src/worker/worker_passthrough.c \
 	src/worker/worker_proxy.c \
+	src/worker/worker_realtime.c \
 	src/worker/worker_rounds.c \
 	src/worker/worker_route.c \
 	src/worker/worker_route_table.c \
 	src/worker/worker_routes.c \
+	src/worker/worker_splice.c \
 	src/worker/worker_sse.c
 noinst_HEADERS += \
 	src/worker/worker.h \
@@ -31,11 +33,13 @@ noinst_HEADERS += \
 	src/worker/worker_passthrough.h \
 	src/worker/worker_proxy.h \
 	src/worker/worker_proxy_int.h \
+	src/worker/worker_realtime.h \
 	src/worker/worker_render.h \
 	src/worker/worker_rounds.h \
 	src/worker/worker_route.h \
 	src/worker/worker_route_table.h \
 	src/worker/worker_routes.h \
+	src/worker/worker_splice.h \
 	src/worker/worker_sse.h
 src_libworker_a_SOURCES += \
 	src/worker/worker_render.c \

@@ -50,6 +50,7 @@ struct worker {
 	unsigned last_accepts; /* turns of the loop left to empty the listening sockets before they are closed */
 	int exit_code;
 	TAILQ_HEAD(worker_running, worker_task) running;
+	unsigned nsession; /* realtime ones among them */
 	struct event *deadline; /* of a drain: what still runs then is told so and ended */
 };
 

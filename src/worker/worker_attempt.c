@@ -344,17 +344,12 @@ worker_attempt_is_stranger(const struct proxy *p)
 static void
 worker_attempt_refused(struct proxy *p)
 {
-	static const struct { int status; enum outcome_class class; } classes[] = {
-		{401, OUTCOME_UNAUTHORIZED}, {403, OUTCOME_UNAUTHORIZED}, {408, OUTCOME_TIMEOUT}, {429, OUTCOME_RATE_LIMITED}};
 	struct attempt_failure f = {.status = p->a.status, .relay = true};
 	char text[32];
 
 	snprintf(text, sizeof(text), "upstream answered %d", p->a.status);
 	f.text = text;
-	f.class = p->a.status >= 500 ? OUTCOME_SERVER : OUTCOME_CLIENT;
-	for (size_t i = 0; i < HALE_COUNT(classes); i++)
-		if (classes[i].status == p->a.status)
-			f.class = classes[i].class;
+	f.class = outcome_of_status(p->a.status);
 	if (p->a.status < 400) { /* a redirect is not followed, and is of no use to the client */
 		f.class = OUTCOME_BROKEN;
 		f.status = 502;

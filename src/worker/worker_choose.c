@@ -215,6 +215,21 @@ worker_choose_attempts_max(const struct choice *c)
 	return 1 + (own >= 0 ? (uint32_t)own : conf->router.num_retries);
 }
 
+uint32_t
+worker_choose_backoff_ms(const struct choice *c, unsigned attempts, uint32_t retry_after_ms)
+{
+	uint32_t base, least = c->w->conf->router.retry_after_ms;
+
+	if (c->ncandidate > 1)
+		return 0;
+	if (retry_after_ms > 0 && retry_after_ms <= 60000)
+		return retry_after_ms;
+	base = attempts > 4 ? 8000 : 500u << (attempts - 1);
+	if (base < least)
+		base = least;
+	return (base > 8000 ? 8000 : base) + (uint32_t)(worker_random(c->w) % 750);
+}
+
 const char *
 worker_choose_upstream_model(const struct choice *c, const struct deployment *d)
 {

@@ -48,6 +48,9 @@ void worker_choose_refused(struct choice *c, const struct deployment *d);
 bool worker_choose_has_fresh(const struct choice *c);
 /* Attempts that one request may take: num_retries of the only deployment, else of the router, and the first one. */
 unsigned worker_choose_attempts_max(const struct choice *c);
+/* Milliseconds to wait before the attempt behind `attempts`: only a group of one deployment makes a request wait.
+ * retry_after_ms: what the upstream asked for, 0: nothing. */
+uint32_t worker_choose_backoff_ms(const struct choice *c, unsigned attempts, uint32_t retry_after_ms);
 /* The name that d's upstream knows the model by; for a wildcard the asked text takes the place of the star. It is
  * d->upstream_model itself where there is no star. */
 const char *worker_choose_upstream_model(const struct choice *c, const struct deployment *d);

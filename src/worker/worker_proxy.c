@@ -115,22 +115,6 @@ worker_proxy_retry_cb(evutil_socket_t fd, short what, void *arg)
 	worker_proxy_next(arg);
 }
 
-/* Milliseconds to wait before the next attempt: only a group of one deployment makes a request wait. */
-static uint32_t
-worker_proxy_backoff_ms(struct proxy *p)
-{
-	uint32_t base, least = p->w->conf->router.retry_after_ms;
-
-	if (p->choice.ncandidate > 1)
-		return 0;
-	if (p->a.retry_after_ms > 0 && p->a.retry_after_ms <= 60000)
-		return p->a.retry_after_ms;
-	base = p->attempts > 4 ? 8000 : 500u << (p->attempts - 1);
-	if (base < least)
-		base = least;
-	return (base > 8000 ? 8000 : base) + (uint32_t)(worker_random(p->w) % 750);
-}
-
 static bool
 worker_proxy_may_retry(const struct proxy *p, const struct attempt_failure *f)
 {
@@ -174,7 +158,7 @@ worker_proxy_failed(struct proxy *p, const struct attempt_failure *f)
 		return;
 	}
 	counter_add(p->w->table, p->w->index, COUNTER_RETRIES, 1);
-	wait = worker_proxy_backoff_ms(p);
+	wait = worker_choose_backoff_ms(&p->choice, p->attempts, p->a.retry_after_ms);
 	worker_attempt_clear(p);
 	if (wait == 0) {
 		worker_proxy_next(p);

@@ -18,6 +18,9 @@
 #include "worker_http.h"
 #include "worker_passthrough.h"
 #include "worker_proxy.h"
+#include "worker_realtime.h"
+
+#define ROUTES_KEY_BYTES 512
 
 struct worker_routes_row {
 	const char *path;
@@ -58,6 +61,9 @@ static const struct worker_routes_row worker_routes_table[] = {
 	{"/ocr", NULL, MODE_OCR, false},
 	{"/v1/moderations", NULL, MODE_MODERATION, false},
 	{"/moderations", NULL, MODE_MODERATION, false},
+	{"/v1/realtime", worker_realtime_get, MODE_NONE, false},
+	{"/realtime", worker_realtime_get, MODE_NONE, false},
+	{"/openai/v1/realtime", worker_realtime_get, MODE_NONE, false},
 	{"/health", worker_health_get, MODE_NONE, false},
 	{"/health/liveliness", worker_health_liveness, MODE_NONE, true},
 	{"/health/liveness", worker_health_liveness, MODE_NONE, true},
@@ -135,19 +141,32 @@ worker_routes_error(struct http_req *r, int status, const char *message, const c
 	strbuf_release(&b);
 }
 
+/* Who asks: the request, and the key of a browser that can set no header but the subprotocols. */
+struct worker_routes_asker {
+	struct http_req *r;
+	char key[ROUTES_KEY_BYTES];
+};
+
 static const char *
 worker_routes_header(void *arg, const char *lower_name)
 {
-	return http_req_header(arg, lower_name);
+	const struct worker_routes_asker *a = arg;
+	const char *value = http_req_header(a->r, lower_name);
+
+	return value || !a->key[0] || strcmp(lower_name, "x-api-key") != 0 ? value : a->key;
 }
 
-/* true: go on, *admin set. false: answered with 401. */
+/* true: go on, *admin set. false: answered with 401. row NULL: a path without one. */
 static bool
-worker_routes_admit(struct worker *w, struct http_req *r, bool *admin)
+worker_routes_admit(struct worker *w, const struct worker_routes_row *row, struct http_req *r, bool *admin)
 {
-	const char *message = NULL;
+	struct worker_routes_asker asker = {.r = r};
+	const char *message = NULL, *protocols;
 
-	switch (auth_check(w->conf, worker_routes_header, r)) {
+	protocols = row && row->get == worker_realtime_get ? http_req_header(r, "sec-websocket-protocol") : NULL;
+	if (protocols && !worker_realtime_key(protocols, asker.key, sizeof(asker.key)))
+		asker.key[0] = '\0';
+	switch (auth_check(w->conf, worker_routes_header, &asker)) {
 	case AUTH_ADMIN:
 		*admin = true;
 		return true;
@@ -199,7 +218,7 @@ worker_routes_passthrough(struct worker *w, struct http_req *r, const struct pas
 		worker_routes_options(r, allow);
 	else if (!(t->methods & 1u << http_req_method(r)))
 		worker_routes_method(r, allow);
-	else if (worker_routes_admit(w, r, &admin))
+	else if (worker_routes_admit(w, NULL, r, &admin))
 		worker_passthrough_start(w, r, t);
 }
 
@@ -231,7 +250,7 @@ worker_routes_dispatch(struct http_req *r, void *arg)
 		worker_routes_method(r, row->get ? "GET, HEAD, OPTIONS" : "POST, OPTIONS");
 		return;
 	}
-	if (!row->public && !worker_routes_admit(w, r, &admin))
+	if (!row->public && !worker_routes_admit(w, row, r, &admin))
 		return;
 	if (row->get)
 		row->get(w, r, admin);
