@@ -38,6 +38,23 @@ def python_sdk():
 
 
 @pytest.fixture(scope="session")
+def python_process():
+    """Runs a script beside this file with the SDKs' own Python, for what cannot live in the process of the tests:
+    python_process("realtime.py", base, ...) returns what it printed as JSON."""
+    if why := reason("python"):
+        pytest.skip(why)
+
+    def run(script, *args):
+        path = paths.SOURCE / "tests" / "scenario" / "sdk" / script
+        done = subprocess.run([str(SDK / "venv" / "bin" / "python"), str(path), *args], env=paths.clean_env(),
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def node():
     """Runs a function of sdk.cjs with Node.js and returns what it returned: node("chat", base, key, ...)."""
     if why := reason("node"):

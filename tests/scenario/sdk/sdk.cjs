@@ -43,8 +43,37 @@ async function errors(url, n) {
   return all;
 }
 
+// One session: the types of its events until the response is done.
+function session(socket) {
+  return new Promise((resolve, reject) => {
+    const types = [];
+    socket.on("error", reject);
+    socket.on("event", (event) => {
+      types.push(event.type);
+      if (event.type === "session.created") socket.send({ type: "session.update", session: { type: "realtime" } });
+      if (event.type === "session.updated") socket.send({ type: "response.create" });
+      if (event.type !== "response.done") return;
+      socket.close();
+      resolve(types);
+    });
+  });
+}
+
+// The browser's class, which sends the key as a subprotocol. It always wants TLS, and hale has none of its own.
+function realtime(url, model) {
+  const WebSocket = require("ws");
+  globalThis.WebSocket = class extends WebSocket {
+    constructor(address, protocols) {
+      super(String(address).replace(/^wss:/, "ws:"), protocols);
+    }
+  };
+  const { OpenAIRealtimeWebSocket } = require("openai/realtime/websocket");
+  return session(new OpenAIRealtimeWebSocket({ model, dangerouslyAllowBrowser: true }, openai(url)));
+}
+
 const functions = {
   errors,
+  realtime,
   chat: (url, body) => openai(url).chat.completions.create({ messages, ...body }),
   stream: async (url, body) => collect(await openai(url).chat.completions.create({ messages, ...body, stream: true })),
   embed: (url, body) => openai(url).embeddings.create(body),
