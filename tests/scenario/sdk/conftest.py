@@ -96,3 +96,15 @@ def target(request, sim, hale):
         "router_settings": {"num_retries": 0, "disable_cooldowns": True},
     })
     return Target(daemon.url + "/v1", sim, "sk-a")
+
+
+@pytest.fixture(params=["llmsim", "anthropic"])
+def claude(request, sim, hale):
+    """What `target` is to the OpenAI SDKs, for Anthropic's: their base URL has no /v1."""
+    if request.param == "llmsim":
+        return Target(sim.url, sim, "sk-client")
+    daemon = hale({
+        "model_list": [deployment("claude-sim", sim, key="sk-a", provider=request.param, model="claude-sim")],
+        "router_settings": {"num_retries": 0, "disable_cooldowns": True},
+    })
+    return Target(daemon.url, sim, "sk-a")

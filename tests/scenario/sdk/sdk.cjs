@@ -104,6 +104,9 @@ const functions = {
     const client = new AzureOpenAI({ endpoint: url, apiKey: "sk-client", apiVersion: "2024-10-21", maxRetries: 0 });
     return client.chat.completions.create({ messages, ...body });
   },
+  response: (url, body) => openai(url).responses.create({ input: "hi", ...body }),
+  response_stream: async (url, body) =>
+    collect(await openai(url).responses.create({ input: "hi", ...body, stream: true })),
   models: async (url) => (await collect(await openai(url).models.list())).map((m) => m.id),
   message: (url, body) => anthropic(url).messages.create(body),
   message_stream: async (url, body) => collect(await anthropic(url).messages.create({ ...body, stream: true })),

@@ -1,6 +1,8 @@
-"""The Anthropic SDKs against the simulator: it must be a faithful Anthropic for hale's sake."""
+"""The Anthropic SDKs against the simulator, which must be a faithful Anthropic for hale's sake, and through hale."""
 
 import pytest
+
+from daemon import deployment
 
 BODY = {"model": "claude-sim", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}
 ANSWER = "Hello! This is a simulated answer."
@@ -9,9 +11,9 @@ ERRORS = [(400, "BadRequestError"), (401, "AuthenticationError"), (403, "Permiss
 
 
 @pytest.fixture
-def client(python_sdk, sim):
+def client(python_sdk, claude):
     import anthropic
-    with anthropic.Anthropic(base_url=sim.url, api_key="sk-ant", max_retries=0, timeout=30) as one:
+    with anthropic.Anthropic(base_url=claude.url, api_key="sk-client", max_retries=0, timeout=30) as one:
         yield one
 
 
@@ -26,23 +28,83 @@ def test_stream(client):
         assert stream.get_final_message().usage.output_tokens == 8
 
 
+def test_events(client):
+    kinds = [e.type for e in client.messages.create(**BODY, stream=True)]
+    assert kinds[0] == "message_start" and kinds[-2:] == ["message_delta", "message_stop"]
+
+
+def test_length(client):
+    done = client.messages.create(**{**BODY, "max_tokens": 1})
+    assert (done.content[0].text, done.stop_reason) == ("Hello", "max_tokens")
+
+
+def test_count_tokens(client):
+    assert client.messages.count_tokens(model=BODY["model"], messages=BODY["messages"]).input_tokens > 0
+
+
+@pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("status,name", ERRORS)
-def test_error_classes(client, sim, status, name):
+def test_error_classes(client, claude, status, name, stream):
     import anthropic
-    sim.fault("sk-ant", status=status)
+    claude.sim.fault(claude.key, status=status)
     with pytest.raises(getattr(anthropic, name)) as error:
-        client.messages.create(**BODY)
+        client.messages.create(**BODY, stream=stream)
     assert error.value.status_code == status and error.value.body["error"]["type"]
 
 
-def test_models(client):
-    assert [m.id for m in client.models.list()] == ["claude-sim"]
+def test_error_in_a_stream(client, claude):
+    import anthropic
+    claude.sim.fault(claude.key, error_after=6, chunk_delay_ms=10)
+    seen = []
+    with pytest.raises(anthropic.APIStatusError) as error:
+        for event in client.messages.create(**BODY, stream=True):
+            seen.append(event.type)
+    assert seen.count("content_block_delta") and error.value.body["error"]["type"]
 
 
-def test_node(node, sim):
-    done = node("message", sim.url, BODY)
+def test_cut_stream(python_sdk, sim, hale):
+    """Not the simulator alone: what a bare SDK makes of a cut is its own business."""
+    import anthropic
+    daemon = hale({"model_list": [deployment("claude-sim", sim, provider="anthropic", model="claude-sim")]})
+    sim.fault("sk-a", cut_after=6, chunk_delay_ms=10)
+    with anthropic.Anthropic(base_url=daemon.url, api_key="k", max_retries=0, timeout=30) as one:
+        with pytest.raises(anthropic.APIStatusError) as error:
+            list(one.messages.create(**BODY, stream=True))
+    assert error.value.body["error"]["type"] == "api_error"
+
+
+def test_errors_of_hale(python_sdk, sim, hale):
+    import anthropic
+    daemon = hale({"model_list": [deployment("claude-sim", sim, provider="anthropic", model="claude-sim")],
+                   "general_settings": {"master_key": "sk-master"}, "router_settings": {"num_retries": 0}})
+
+    def raises(name, model="claude-sim", **keys):
+        with anthropic.Anthropic(base_url=daemon.url, max_retries=0, timeout=30, **keys) as one:
+            with pytest.raises(getattr(anthropic, name)) as error:
+                one.messages.create(**{**BODY, "model": model})
+        return error.value.body["error"]["type"]
+
+    assert raises("AuthenticationError", api_key="sk-wrong") == "authentication_error"
+    assert raises("AuthenticationError", auth_token="sk-wrong") == "authentication_error"
+    assert raises("BadRequestError", model="no", auth_token="sk-master") == "invalid_request_error"
+    sim.fault("sk-a", reset=True)
+    assert raises("InternalServerError", api_key="sk-master") == "api_error"
+    assert sim.count("sk-a") == 1
+
+
+def test_models(python_sdk, sim):
+    import anthropic
+    with anthropic.Anthropic(base_url=sim.url, api_key="sk-client", max_retries=0, timeout=30) as one:
+        assert [m.id for m in one.models.list()] == ["claude-sim"]
+
+
+def test_node(node, claude):
+    done = node("message", claude.url, BODY)
     assert done["content"][0]["text"] == ANSWER
-    kinds = [e["type"] for e in node("message_stream", sim.url, BODY)]
+    kinds = [e["type"] for e in node("message_stream", claude.url, BODY)]
     assert kinds[0] == "message_start" and kinds[-1] == "message_stop"
-    sim.fault("sk-client", status=429)
-    assert node("message", sim.url, BODY)["error"]["class"] == "RateLimitError"
+    claude.sim.fault(claude.key, status=429)
+    assert node("message", claude.url, BODY)["error"]["class"] == "RateLimitError"
+    claude.sim.fault(claude.key, error_after=6, chunk_delay_ms=10)
+    error = node("message_stream", claude.url, BODY)["error"]
+    assert error["class"] == "APIError" and error["received"] > 3
