@@ -112,11 +112,22 @@ struct provider {
 	const char *default_base; /* NULL: api_base must be configured */
 	const char *key_env[3], *base_env[3], *version_env; /* NULL-terminated where shorter */
 	const char *default_version;
+	bool no_stream_options;  /* counts the tokens of every stream, and refuses to be asked for it */
 	const char *bare_path; /* goes after a base without a path ("/v1"), or NULL */
 	bool local; /* self-hosted: no key is needed */
 	bool aws; /* AWS credentials may take the place of the key; {region} in the base is the deployment's */
 	const struct provider_op *op[MODE_COUNT]; /* NULL: this provider has no such mode */
 };
+
+/* The mode whose cell answers requests of mode m: messages are translated for chat where there is no cell of their
+ * own (hale/messages.h). MODE_NONE: this provider has neither. */
+static inline enum mode
+provider_serves(const struct provider *p, enum mode m)
+{
+	if (p->op[m])
+		return m;
+	return m == MODE_MESSAGES && p->op[MODE_CHAT] ? MODE_CHAT : MODE_NONE;
+}
 
 /* By prefix; NULL when unknown. */
 const struct provider *provider_find(const char *name, size_t len);

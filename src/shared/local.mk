@@ -59,6 +59,11 @@ src_libshared_a_SOURCES = \
 	src/shared/probe_impl.h \
 	src/shared/probe_media.c \
 	src/shared/probe_params.c \
+	src/shared/messages_impl.h \
+	src/shared/messages_answer.c \
+	src/shared/messages_params.c \
+	src/shared/messages_request.c \
+	src/shared/messages_stream.c \
 	src/shared/provider.c \
 	src/shared/provider_anthropic.c \
 	src/shared/provider_azure.c \
@@ -116,6 +121,7 @@ noinst_HEADERS += \
 	include/hale/outcome.h \
 	include/hale/probe.h \
 	include/hale/proc.h \
+	include/hale/messages.h \
 	include/hale/provider.h \
 	include/hale/redact.h \
 	include/hale/sdnotify.h \

@@ -137,6 +137,7 @@ static const struct provider provider_table[] = {
 		.default_base = "https://api.mistral.ai/v1",
 		.key_env = {"MISTRAL_API_KEY"},
 		.base_env = {"MISTRAL_API_BASE"},
+		.no_stream_options = true,
 		.op = {OPENAI(CHAT), OPENAI(EMBEDDING), OPENAI(AUDIO_TRANSCRIPTION), OPENAI(MODERATION), OPENAI(OCR)},
 	},
 	{

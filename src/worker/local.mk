@@ -4,6 +4,7 @@ src_libworker_a_SOURCES = \
 	src/worker/worker_answer.c \
 	src/worker/worker_attempt.c \
 	src/worker/worker_body.c \
+	src/worker/worker_bridge.c \
 	src/worker/worker_choose.c \
 	src/worker/worker_health.c \
 	src/worker/worker_http.c \

@@ -41,7 +41,7 @@ worker_answer_begin(struct proxy *p)
 	if (a->sse)
 		http_reply_header(p->r, "Cache-Control", "no-cache");
 	http_reply_begin(p->r, a->status, a->content_type ? a->content_type : "application/octet-stream",
-	                 a->xs || a->op->xlate ? -1 : a->length);
+	                 a->op->xlate || a->bridge ? -1 : a->length);
 	p->begun = true;
 	if (a->hold.len)
 		http_reply_chunk(p->r, strbuf_str(&a->hold), a->hold.len);

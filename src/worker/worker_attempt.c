@@ -45,6 +45,7 @@ worker_attempt_clear(struct proxy *p)
 		strbuf_release(&a->line);
 		worker_sse_release(&a->watch);
 	}
+	worker_bridge_clear(a);
 	*a = (struct attempt){0};
 	p->paused = false;
 }
@@ -163,9 +164,11 @@ worker_attempt_head_cb(void *arg, int status, const struct http_header *h, unsig
 		return;
 	a->sse = worker_attempt_is_stream(p);
 	if (a->sse && a->op->xlate && a->op->xlate->stream_new) {
-		a->xs = a->op->xlate->stream_new(p->model, p->scan.include_usage);
+		a->xs = a->op->xlate->stream_new(p->model, p->scan.include_usage || a->bridge);
 		a->content_type = "text/event-stream"; /* whatever the provider's framing is */
 	}
+	if (a->sse && a->bridge)
+		worker_bridge_begin(p);
 	if (a->sse)
 		worker_attempt_arm_token(p);
 }
@@ -241,11 +244,15 @@ worker_attempt_stream_piece(struct proxy *p, const char *data, size_t len)
 		}
 		data = strbuf_str(&a->out);
 		len = a->out.len;
-	} else {
+	} else if (!a->bridge) {
 		len = worker_attempt_whole_lines(a, &data, len);
 	}
 	if (worker_sse_feed(&a->watch, data, len) > 0)
 		worker_attempt_arm_token(p);
+	if (a->bridge && worker_bridge_feed(p, &data, &len) != 0) {
+		worker_attempt_fail(p, OUTCOME_BROKEN, 502, "upstream sent an invalid event", "upstream_bad_answer");
+		return true;
+	}
 	if (a->watch.error && !p->begun) {
 		worker_attempt_fail(p, OUTCOME_SERVER, 502, "upstream reported an error in its stream", "upstream_error");
 		return true;
@@ -299,7 +306,7 @@ worker_attempt_body_cb(void *arg, const char *data, size_t len)
 		return worker_attempt_stream_piece(p, data, len);
 	if (a->op->binary && a->op->xlate == NULL)
 		return worker_attempt_bytes_piece(p, data, len);
-	if (a->op->xlate == NULL)
+	if (a->op->xlate == NULL && !a->bridge)
 		return worker_attempt_pass(p, data, len, false, ATTEMPT_HOLD_MAX);
 	strbuf_add(&a->hold, data, len);
 	if (a->hold.overflow)
@@ -365,6 +372,8 @@ static void
 worker_attempt_xlate_end(struct proxy *p)
 {
 	struct attempt *a = &p->a;
+	const char *data;
+	size_t len;
 
 	if (!a->xs || a->xdone || !a->op->xlate->stream_end)
 		return;
@@ -372,8 +381,24 @@ worker_attempt_xlate_end(struct proxy *p)
 	a->xdone = a->op->xlate->stream_end(a->xs, &a->out) == 0;
 	if (!a->xdone)
 		return;
-	worker_sse_feed(&a->watch, strbuf_str(&a->out), a->out.len);
-	worker_attempt_pass(p, strbuf_str(&a->out), a->out.len, a->watch.content, ATTEMPT_PREFIX_MAX);
+	data = strbuf_str(&a->out);
+	len = a->out.len;
+	worker_sse_feed(&a->watch, data, len);
+	if (a->bridge && worker_bridge_feed(p, &data, &len) != 0)
+		return;
+	worker_attempt_pass(p, data, len, a->watch.content, ATTEMPT_PREFIX_MAX);
+}
+
+static void
+worker_attempt_bridge_end(struct proxy *p)
+{
+	const char *data;
+	size_t len;
+
+	if (!p->a.bridged)
+		return;
+	worker_bridge_end(p, &data, &len);
+	worker_attempt_pass(p, data, len, p->a.watch.content, ATTEMPT_PREFIX_MAX);
 }
 
 static void
@@ -383,6 +408,7 @@ worker_attempt_stream_end(struct proxy *p)
 
 	worker_attempt_flush_line(p);
 	worker_attempt_xlate_end(p);
+	worker_attempt_bridge_end(p);
 	if (!a->watch.finished || a->watch.error || (a->xs && !a->xdone)) {
 		worker_attempt_fail(p, OUTCOME_BROKEN, 502, "upstream ended the stream before it was finished",
 		                    "upstream_stream_cut");
@@ -447,6 +473,10 @@ worker_attempt_whole_end(struct proxy *p)
 		strbuf_clear(&a->hold);
 		strbuf_add(&a->hold, strbuf_str(&a->out), a->out.len);
 		a->content_type = "application/json";
+	}
+	if (a->bridge && worker_bridge_whole(p, &a->hold) != 0) {
+		worker_attempt_fail(p, OUTCOME_BROKEN, 502, why, "upstream_bad_answer");
+		return;
 	}
 	worker_answer_whole(p);
 	worker_proxy_done(p, OUTCOME_OK);
@@ -527,15 +557,17 @@ worker_attempt_start(struct proxy *p, const struct deployment *d, const char **w
 	int err = 0;
 
 	a->d = d;
-	a->op = d->provider->op[p->mode];
+	a->mode = provider_serves(d->provider, p->mode);
+	a->op = d->provider->op[a->mode];
+	a->bridge = a->mode != p->mode;
 	a->start_ns = clock_mono_ns();
 	a->length = -1;
 	strbuf_init(&a->hold, p->w->conf->limits.response_bytes_max);
 	strbuf_init(&a->out, 0);
 	strbuf_init(&a->line, 0);
-	worker_sse_init(&a->watch, p->dialect);
+	worker_sse_init(&a->watch, mode_dialect(a->mode));
 	*why = "This deployment's address cannot be built for the request.";
-	q.endpoint = worker_endpoint(p->w, p->arena, d, p->mode, p->stream, model == d->upstream_model ? NULL : model);
+	q.endpoint = worker_endpoint(p->w, p->arena, d, a->mode, p->stream, model == d->upstream_model ? NULL : model);
 	if (q.endpoint && a->op->client_header)
 		q.endpoint = worker_pass_up(p, a->op, q.endpoint);
 	if (q.endpoint == NULL)

@@ -19,6 +19,7 @@
 #include "worker_proxy_int.h"
 
 #define BODY_MODEL_BYTES 1024
+#define BODY_JSON (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
 static const char body_no_model[] =
 	"Missing required parameter: 'model'. See /v1/models for what is available.";
@@ -287,7 +288,7 @@ worker_body_translate(struct proxy *p, const char *model, struct upstream_reques
 {
 	struct json_tokener *tok = json_tokener_new_ex((int)p->w->conf->limits.json_depth_max);
 	struct json_object *o;
-	int err;
+	int err = 0;
 
 	if (tok == NULL || p->body_len > INT32_MAX) {
 		*why = "request too large to translate";
@@ -300,7 +301,12 @@ worker_body_translate(struct proxy *p, const char *model, struct upstream_reques
 		*why = "The request body is not valid JSON.";
 		return HALE_EINVAL;
 	}
-	err = p->a.op->xlate->request(p->a.d, model, o, &p->a.out, why);
+	if (p->a.bridge)
+		err = worker_bridge_request(p, model, &o, why);
+	if (err == 0 && p->a.op->xlate && p->a.op->xlate->request)
+		err = p->a.op->xlate->request(p->a.d, model, o, &p->a.out, why);
+	else if (err == 0)
+		strbuf_puts(&p->a.out, json_object_to_json_string_ext(o, BODY_JSON));
 	json_object_put(o);
 	if (err == 0) {
 		q->body[0] = (struct iovec){arena_strndup(p->arena, strbuf_str(&p->a.out), p->a.out.len), p->a.out.len};
@@ -319,7 +325,7 @@ worker_body_upstream(struct proxy *p, const char *model, struct upstream_request
 		*why = "This deployment takes requests of this kind in another form.";
 		return HALE_EINVAL;
 	}
-	if (p->a.op->xlate && p->a.op->xlate->request)
+	if (p->a.bridge || (p->a.op->xlate && p->a.op->xlate->request))
 		return worker_body_translate(p, model, q, why);
 	worker_body_splice(p, model, q);
 	return 0;

@@ -38,7 +38,7 @@ worker_choose_candidates(struct choice *c)
 	c->candidate = arena_alloc(c->arena, n * sizeof(*c->candidate));
 	c->view = arena_alloc(c->arena, n * sizeof(*c->view));
 	for (uint32_t i = 0; i < n; i++) {
-		if (conf->deployment[member[i]].provider->op[c->mode] == NULL)
+		if (provider_serves(conf->deployment[member[i]].provider, c->mode) == MODE_NONE)
 			continue;
 		c->candidate[c->ncandidate] =
 			(struct route_candidate){.deployment = member[i], .view = &c->view[c->ncandidate]};
@@ -164,7 +164,7 @@ worker_choose_sample(const struct choice *c)
 	for (int n = 0; n < CHOOSE_DRAWS; n++) {
 		if (!worker_route_table_draw(c->w->routes, c->target.group, worker_random(c->w), &i))
 			return NULL;
-		if (conf->deployment[i].provider->op[c->mode] == NULL)
+		if (provider_serves(conf->deployment[i].provider, c->mode) == MODE_NONE)
 			continue;
 		htable_read(c->w->table, i, &v);
 		if (worker_route_is_eligible(conf, &conf->deployment[i], &v, now))

@@ -87,16 +87,22 @@ void
 worker_proxy_next(struct proxy *p)
 {
 	struct choose_refusal no;
-	const struct deployment *d = worker_choose_next(&p->choice, &no);
+	const struct deployment *d;
 	const char *why;
+	uint32_t mute = 0; /* deployments to which the request cannot be said; another family may do */
 	int err;
 
-	if (d == NULL) {
-		worker_proxy_no_choice(p, &no);
-		return;
-	}
+	do {
+		d = worker_choose_next(&p->choice, &no);
+		if (d == NULL) {
+			worker_proxy_no_choice(p, &no);
+			return;
+		}
+		err = worker_attempt_start(p, d, &why);
+		if (err == HALE_EINVAL)
+			worker_choose_refused(&p->choice, d);
+	} while (err == HALE_EINVAL && ++mute < p->choice.ncandidate && worker_choose_has_fresh(&p->choice));
 	p->attempts++;
-	err = worker_attempt_start(p, d, &why);
 	if (err == HALE_EINVAL)
 		worker_proxy_refuse(p, 400, why, NULL, NULL);
 	else if (err == HALE_ELIMIT) {

@@ -18,6 +18,8 @@ struct arena;
 struct deployment;
 struct event;
 struct http_req;
+struct json_object;
+struct messages_stream;
 
 /* Where the upstream's model name goes in the client's body, and what stands around it when the body has none. */
 struct body_hole {
@@ -30,6 +32,7 @@ struct body_hole {
 /* One try at one deployment. */
 struct attempt {
 	const struct deployment *d;
+	enum mode mode;             /* of the cell: chat's where the client's is translated for it */
 	const struct provider_op *op;
 	struct upstream_call *call; /* NULL: not running */
 	uint64_t start_ns;
@@ -46,6 +49,10 @@ struct attempt {
 	size_t line_sent;
 	struct sse_watch watch;
 	struct event *token; /* streams: the next content token is due */
+	bool bridge;                /* the cell's mode is not the client's */
+	bool thinking;              /* the bridge shows it */
+	struct messages_stream *bridged;
+	struct strbuf said;         /* a piece of the stream in the client's words */
 	struct xlate_stream *xs;
 	bool xdone;
 };
@@ -105,6 +112,17 @@ int worker_attempt_start(struct proxy *p, const struct deployment *d, const char
 /* Stops what runs and releases what the attempt holds; p->a is empty afterwards. */
 void worker_attempt_clear(struct proxy *p);
 void worker_attempt_resume(struct proxy *p);
+
+/* worker_bridge.c */
+/* Replaces the client's request by one in chat's form. */
+int worker_bridge_request(struct proxy *p, const char *model, struct json_object **body, const char **why);
+/* A stream begins; each piece of it, and its end. *data and *len: chat's words in, the client's out, until the next. */
+void worker_bridge_begin(struct proxy *p);
+int worker_bridge_feed(struct proxy *p, const char **data, size_t *len);
+void worker_bridge_end(struct proxy *p, const char **data, size_t *len);
+/* A whole answer. */
+int worker_bridge_whole(struct proxy *p, struct strbuf *body);
+void worker_bridge_clear(struct attempt *a);
 
 /* worker_pass.c */
 /* The endpoint with the headers that the client may set; NULL: too many. */
