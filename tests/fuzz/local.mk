@@ -51,3 +51,6 @@ FUZZ_TARGETS += tests/fuzz/fuzz_aws_eventstream
 tests_fuzz_fuzz_aws_eventstream_SOURCES = tests/fuzz/fuzz_aws_eventstream.c tests/fuzz/fuzz_driver.c
 tests_fuzz_fuzz_aws_eventstream_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/src/shared
 tests_fuzz_fuzz_aws_eventstream_LDADD = $(FUZZ_LDADD)
+FUZZ_TARGETS += tests/fuzz/fuzz_messages
+tests_fuzz_fuzz_messages_SOURCES = tests/fuzz/fuzz_messages.c tests/fuzz/fuzz_driver.c
+tests_fuzz_fuzz_messages_LDADD = $(FUZZ_LDADD)

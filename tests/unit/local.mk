@@ -193,3 +193,6 @@ UNIT_TESTS += tests/unit/test_prober_event
 tests_unit_test_prober_event_SOURCES = tests/unit/test_prober_event.c
 tests_unit_test_prober_event_CPPFLAGS = $(PROBER_CPPFLAGS)
 tests_unit_test_prober_event_LDADD = $(UNIT_LDADD)
+UNIT_TESTS += tests/unit/test_messages
+tests_unit_test_messages_SOURCES = tests/unit/test_messages.c
+tests_unit_test_messages_LDADD = $(UNIT_LDADD)

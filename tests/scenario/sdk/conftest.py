@@ -98,7 +98,7 @@ def target(request, sim, hale):
     return Target(daemon.url + "/v1", sim, "sk-a")
 
 
-@pytest.fixture(params=["llmsim", "anthropic"])
+@pytest.fixture(params=["llmsim", "anthropic", "openai", "azure"])
 def claude(request, sim, hale):
     """What `target` is to the OpenAI SDKs, for Anthropic's: their base URL has no /v1."""
     if request.param == "llmsim":

@@ -1,5 +1,7 @@
 """The Anthropic SDKs against the simulator, which must be a faithful Anthropic for hale's sake, and through hale."""
 
+import json
+
 import pytest
 
 from daemon import deployment
@@ -38,8 +40,34 @@ def test_length(client):
     assert (done.content[0].text, done.stop_reason) == ("Hello", "max_tokens")
 
 
+@pytest.mark.parametrize("claude", ["llmsim", "anthropic"], indirect=True)  # who has only chat cannot count
 def test_count_tokens(client):
     assert client.messages.count_tokens(model=BODY["model"], messages=BODY["messages"]).input_tokens > 0
+
+
+TOOLS = [{"name": "f", "description": "d", "input_schema": {"type": "object", "properties": {}}}]
+
+
+@pytest.mark.parametrize("claude", ["openai", "azure"], indirect=True)
+def test_tools(client, claude):
+    """An agent's turn on a model that is none of Anthropic's, as the SDK accumulates it."""
+    call = {"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": ""}}
+    deltas = [{"role": "assistant", "content": "so"}, {"tool_calls": [call]},
+              *({"tool_calls": [{"index": 0, "function": {"arguments": a}}]} for a in ('{"a": ', "[1]}"))]
+    chunks = [{"choices": [{"index": 0, "delta": d, "finish_reason": None}]} for d in deltas]
+    chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]})
+    text = "".join(f"data: {json.dumps({'id': 'x', **c})}\n\n" for c in chunks) + "data: [DONE]\n\n"
+    claude.sim.fault(claude.key, status=200, content_type="text/event-stream", body=text)
+    with client.messages.stream(**BODY, tools=TOOLS) as stream:
+        done = stream.get_final_message()
+    assert [b.type for b in done.content] == ["text", "tool_use"] and done.stop_reason == "tool_use"
+    assert (done.content[1].id, done.content[1].name, done.content[1].input) == ("c1", "f", {"a": [1]})
+    claude.sim.clear()
+    turns = [*BODY["messages"], {"role": "assistant", "content": done.content},
+             {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "42"}]}]
+    assert client.messages.create(**{**BODY, "messages": turns}, tools=TOOLS).content[0].text == ANSWER
+    seen = claude.sim.requests(claude.key)[-1]["body"]["messages"]
+    assert [m["role"] for m in seen] == ["user", "assistant", "tool"] and seen[2]["tool_call_id"] == "c1"
 
 
 @pytest.mark.parametrize("stream", [False, True])
