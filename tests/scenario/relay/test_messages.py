@@ -2,13 +2,16 @@
 
 import json
 import re
+import signal
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 
 from daemon import deployment
+from waiting import wait_until
 
 TEXT = "Hello! This is a simulated answer."
 BODY = {"model": "g", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}
@@ -225,3 +228,33 @@ def test_secrets_of_the_upstream_are_masked(hale, sim):
     answer = ask(gate)
     error(answer, 401, "authentication_error")
     assert "very-secret" not in answer.text
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_drain_is_told_in_anthropics_words(hale, sim, provider, stream):
+    gate = hale({"model_list": [deployment("g", sim, provider=provider, model="m")],
+                 "hale_settings": {"drain_timeout_ms": 300}})
+    sim.fault("sk-a", **({"chunks": 100000, "chunk_delay_ms": 10} if stream else {"hang": "before_head"}))
+    body = {**BODY, "stream": stream, "max_tokens": 1000000}
+    with requests.Session() as session:
+        with ThreadPoolExecutor(1) as pool:
+            job = pool.submit(session.post, gate.url + "/v1/messages", json=body, stream=True, timeout=30)
+            if stream:
+                answer = job.result()
+                lines = answer.iter_lines()
+                while next(lines) != b"event: content_block_delta":
+                    pass
+            else:
+                wait_until(lambda: sim.count("sk-a") == 1, what="the request to reach the upstream")
+            gate.children()
+            gate.process.send_signal(signal.SIGTERM)
+            if stream:
+                last = [line for line in lines if line][-1]
+                found = json.loads(last.removeprefix(b"data: "))
+            else:
+                found = job.result().json()
+                assert job.result().status_code == 503
+    assert gate.wait_exit() == 0
+    gate.wait_family()
+    assert found["type"] == "error" and found["error"]["type"] == "overloaded_error"

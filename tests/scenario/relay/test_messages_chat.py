@@ -256,3 +256,54 @@ def test_first_token_timer_hears_what_is_not_shown(hale, sim):
     assert [n for n, _ in found][:3] == ["message_start", "ping", "ping"]
     sim.fault("sk-a", stall_after=1, comments=True)
     assert ask(gate, stream=True).status_code == 504
+
+
+# Cells that translate, too: two translations on one way.
+FAMILIES = [("gemini", "gemini-2.5-flash", "sk-a"), ("bedrock", "us.anthropic.claude-sim-v1:0", "AKIDSIM1")]
+
+
+@pytest.fixture(params=FAMILIES, ids=[f[0] for f in FAMILIES])
+def family(request, hale, sim):
+    provider, model, key = request.param
+    gate = hale({"model_list": [deployment("g", sim, key=key, provider=provider, model=model)],
+                 "router_settings": {"num_retries": 0, "disable_cooldowns": True}})
+    gate.sim_key = key
+    return gate
+
+
+def test_families_whole(family):
+    answer = ask(family, system="s", stop_sequences=["END"])
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    assert body["content"] == [{"type": "text", "text": TEXT}] and body["stop_reason"] == "end_turn"
+    assert body["model"] == "g" and body["usage"]["output_tokens"] > 0
+
+
+def test_families_stream(family):
+    found = events(ask(family, stream=True))
+    assert "".join(d["delta"]["text"] for n, d in found if n == "content_block_delta") == TEXT
+    assert found[-1][0] == "message_stop" and found[-2][1]["usage"]["output_tokens"] > 0
+
+
+def test_families_tools(family, sim):
+    """A call and its result arrive in the provider's words."""
+    turns = [{"role": "user", "content": "go"},
+             {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "f", "input": {"a": 1.5}}]},
+             {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "one"}]}]
+    answer = ask(family, tools=[TOOL], messages=turns)
+    assert answer.status_code == 200, answer.text
+    text = json.dumps(sim.requests(family.sim_key)[-1]["body"])
+    assert '"a": 1.5' in text and '"one"' in text and '"description": "d"' in text
+
+
+@pytest.mark.parametrize("status,kind", [(400, "invalid_request_error"), (429, "rate_limit_error"), (500, "api_error")])
+def test_families_errors(family, sim, status, kind):
+    sim.fault(family.sim_key, status=status)
+    answer = ask(family)
+    assert answer.status_code == status and answer.json()["error"]["type"] == kind and answer.json()["type"] == "error"
+
+
+def test_families_cut(family, sim):
+    sim.fault(family.sim_key, chunk_delay_ms=20, cut_after=4)
+    found = events(ask(family, stream=True))
+    assert found[0][0] == "message_start" and found[-1][0] == "error"
