@@ -136,9 +136,10 @@ worker_body_json_model(struct proxy *p)
 		return true;
 	if (s->len <= 2) { /* absent, or "" */
 		p->model = s->len ? NULL : worker_body_usual_model(p);
-		if (p->model == NULL)
-			worker_proxy_refuse(p, 400, body_no_model, "model", "missing_required_parameter");
-		return p->model != NULL;
+		if (p->model)
+			return true;
+		worker_proxy_refuse(p, 400, body_no_model, "model", "missing_required_parameter");
+		return false;
 	}
 	model = arena_alloc(p->arena, s->len + 1);
 	if (s->len > BODY_MODEL_BYTES || json_unescape(p->body + s->start, s->len, model, s->len + 1) != 0)
