@@ -70,8 +70,9 @@ static const char cli_reference_aws[] =
 	"`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`; an `api_key`, or the variable in the table when the\n"
 	"file has no AWS keys for the deployment, is sent as a bearer key instead. Roles, profiles and instance metadata are not\n"
 	"asked. The region is the one in the model (`bedrock/us-west-2/...`, or an ARN's), then `aws_region_name`, then\n"
-	"`AWS_REGION_NAME`, `AWS_REGION` or `AWS_DEFAULT_REGION`; there is no default. Every Bedrock model is asked through the\n"
-	"Converse API: parts of the name that choose another one (`converse/`, `invoke/` ...) are taken off.\n\n";
+	"`AWS_REGION_NAME`, `AWS_REGION` or `AWS_DEFAULT_REGION`; there is no default. Every chat model of Bedrock is asked\n"
+	"through the Converse API: parts of the name that choose another one (`converse/`, `invoke/` ...) are taken off.\n"
+	"Embedding models are those of Titan, which takes one text for each request, and of Cohere.\n\n";
 
 /* What stands above the table of a section. */
 static const struct {

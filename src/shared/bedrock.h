@@ -37,6 +37,11 @@ int bedrock_stream_feed(struct xlate_stream *s, const char *data, size_t len, st
 int bedrock_stream_end(struct xlate_stream *s, struct strbuf *out);
 void bedrock_stream_free(struct xlate_stream *s);
 
+/* The same for embeddings (bedrock_embed.c). */
+int bedrock_embed_request(const struct deployment *d, const char *model, struct json_object *openai, struct strbuf *out,
+                          const char **why);
+int bedrock_embed_answer(const char *model, const char *body, size_t len, struct strbuf *out);
+
 /* OpenAI's word for a stopReason; "stop" for unknown ones and NULL. */
 const char *bedrock_finish(const char *stop_reason);
 /* An id for an answer: Bedrock's bodies have none. */

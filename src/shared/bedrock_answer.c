@@ -59,8 +59,8 @@ bedrock_answer_join(struct json_object *content, bool reasoning, struct strbuf *
 
 	for (size_t i = 0; i < json_object_array_length(content); i++) {
 		struct json_object *block = json_object_array_get_idx(content, i);
-		struct json_object *text = xlate_get(reasoning ? xlate_get(bedrock_answer_reasoning(block), "reasoningText") : block,
-		                                     "text");
+		struct json_object *in = reasoning ? xlate_get(bedrock_answer_reasoning(block), "reasoningText") : block;
+		struct json_object *text = xlate_get(in, "text");
 
 		if (!json_object_is_type(text, json_type_string))
 			continue;

@@ -36,7 +36,7 @@ conf_aws_nonempty(const char *s)
 static void
 conf_aws_keys(struct conf_build *b, const struct conf_node *variables, struct deployment *d)
 {
-	const struct conf_node *model = conf_get(d->params, "model");
+	const struct conf_node *model = conf_get(d->params, "model"), *at;
 	bool own_key = conf_aws_nonempty(conf_get_string(d->params, "api_key")) != NULL;
 	struct deployment_aws *aws = &d->aws;
 
@@ -47,10 +47,11 @@ conf_aws_keys(struct conf_build *b, const struct conf_node *variables, struct de
 		d->api_key = NULL;
 		return;
 	}
-	if (aws->key_id || aws->secret) /* an api_key makes them useless, not wrong */
-		conf_check_warn(b, conf_get(d->params, aws->key_id ? "aws_access_key_id" : "aws_secret_access_key"),
-		                own_key ? "api_key is used instead" : "aws_access_key_id and aws_secret_access_key belong together, "
-		                                                      "so this one is not used");
+	at = conf_get(d->params, aws->key_id ? "aws_access_key_id" : "aws_secret_access_key");
+	if ((aws->key_id || aws->secret) && own_key) /* useless, not wrong */
+		conf_check_warn(b, at, "api_key is used instead");
+	else if (aws->key_id || aws->secret)
+		conf_check_warn(b, at, "aws_access_key_id and aws_secret_access_key belong together, so this one is not used");
 	aws->key_id = aws->secret = aws->token = NULL;
 	if (d->api_key)
 		return;
@@ -60,7 +61,8 @@ conf_aws_keys(struct conf_build *b, const struct conf_node *variables, struct de
 	if (aws->key_id && aws->secret)
 		return;
 	aws->key_id = aws->secret = aws->token = NULL;
-	conf_check_warn(b, model, "no credentials for %s: set aws_access_key_id and aws_secret_access_key, or api_key, or "
+	conf_check_warn(b, model, "no credentials for %s: set aws_access_key_id and aws_secret_access_key, or api_key, "
+	                          "or "
 	                          "their variables", d->provider->name);
 }
 

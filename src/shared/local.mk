@@ -14,6 +14,7 @@ src_libshared_a_SOURCES = \
 	src/shared/aws_sigv4.h \
 	src/shared/bedrock.h \
 	src/shared/bedrock_answer.c \
+	src/shared/bedrock_embed.c \
 	src/shared/bedrock_model.c \
 	src/shared/bedrock_params.c \
 	src/shared/bedrock_request.c \

@@ -65,7 +65,8 @@ static const struct provider provider_table[] = {
 		.key_env = {"AWS_BEARER_TOKEN_BEDROCK"},
 		.base_env = {"AWS_BEDROCK_RUNTIME_ENDPOINT"},
 		.aws = true,
-		.op = {[MODE_CHAT] = &provider_bedrock_op[MODE_CHAT]},
+		.op = {[MODE_CHAT] = &provider_bedrock_op[MODE_CHAT],
+		       [MODE_EMBEDDING] = &provider_bedrock_op[MODE_EMBEDDING]},
 	},
 	{
 		.name = "cohere",

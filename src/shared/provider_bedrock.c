@@ -1,4 +1,5 @@
-/* Amazon Bedrock: an address in each region, AWS signatures, and the Converse API around bedrock.h's translation.
+/* Amazon Bedrock: an address in each region, AWS signatures, and the Converse API around bedrock.h's translation;
+ * embeddings through InvokeModel.
  *
  * The model is a part of the path, with every ':' and '/' of it encoded. A request is signed when the deployment has
  * AWS credentials; an api_key (Bedrock's bearer keys) goes as it is.
@@ -128,12 +129,25 @@ static const struct provider_xlate provider_bedrock_chat = {
 	.stream_free = bedrock_stream_free,
 };
 
+static const struct provider_xlate provider_bedrock_embed = {
+	.request = bedrock_embed_request,
+	.response = bedrock_embed_answer,
+	.error = bedrock_error,
+};
+
 const struct provider_op provider_bedrock_op[MODE_COUNT] = {
 	[MODE_CHAT] = {
 		.endpoint = provider_bedrock_endpoint,
 		.path = "/converse",
 		.xlate = &provider_bedrock_chat,
 		.essential = provider_essential_converse,
+		.sign = provider_bedrock_sign,
+	},
+	[MODE_EMBEDDING] = {
+		.endpoint = provider_bedrock_endpoint,
+		.path = "/invoke",
+		.xlate = &provider_bedrock_embed,
+		.essential = provider_essential_invoked,
 		.sign = provider_bedrock_sign,
 	},
 };

@@ -229,6 +229,21 @@ provider_essential_converse(const char *body, size_t len, const char **why)
 }
 
 bool
+provider_essential_invoked(const char *body, size_t len, const char **why)
+{
+	struct json_want none = {.key = ""}, floats = {.key = "float", .inner = &none, .ninner = 1};
+	struct json_want want[] = {{.key = "embedding", .inner = &none, .ninner = 1},
+	                           {.key = "embeddings", .inner = &none, .ninner = 1}};
+
+	if (!provider_essential_members(body, len, want, HALE_COUNT(want), why))
+		return false;
+	*why = "the answer has no embedding";
+	if (want[0].first.len || want[1].first.len)
+		return true;
+	return provider_essential_inside(body, &want[1], &floats, 1) && floats.first.len;
+}
+
+bool
 provider_essential_content(const char *body, size_t len, const char **why)
 {
 	struct json_want none = {.key = ""};

@@ -40,6 +40,7 @@ bool provider_essential_content(const char *body, size_t len, const char **why);
 bool provider_essential_tokens(const char *body, size_t len, const char **why);     /* Anthropic's input_tokens */
 bool provider_essential_candidate(const char *body, size_t len, const char **why);  /* Gemini's candidates[0] */
 bool provider_essential_vector(const char *body, size_t len, const char **why);     /* Gemini's embeddings[0].values */
+bool provider_essential_invoked(const char *body, size_t len, const char **why);    /* Bedrock's embedding(s) */
 bool provider_essential_converse(const char *body, size_t len, const char **why);   /* Bedrock's output.message.content */
 bool provider_essential_prediction(const char *body, size_t len, const char **why); /* Imagen's predictions[0] or Gemini's */
 bool provider_essential_reply(const char *body, size_t len, const char **why);      /* Cohere's message, finished well */

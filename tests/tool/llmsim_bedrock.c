@@ -1,4 +1,5 @@
-/* Bedrock: /model/<id>/converse and /converse-stream, with AWS's signatures and its binary event stream.
+/* Bedrock: /model/<id>/converse, /converse-stream and, for embeddings of Titan and Cohere, /invoke, with AWS's
+ * signatures and its binary event stream.
  *
  * A signed request counts under its key id, and the secret of key id X is "secret-of-X": the signature is worked out
  * again from what arrived, so that one made over another path, body or header is refused as AWS refuses it. A
@@ -64,7 +65,28 @@ llmsim_bedrock_route(struct llmsim_request *r)
 	r->stream = llmsim_span_is(rest, "/converse-stream");
 	if (r->stream || llmsim_span_is(rest, "/converse"))
 		r->op = LLMSIM_CHAT;
+	else if (llmsim_span_is(rest, "/invoke"))
+		r->op = LLMSIM_EMBEDDING;
 	return true;
+}
+
+static bool
+llmsim_bedrock_is_titan(struct llmsim_span id)
+{
+	return memmem(id.p, id.len, "titan", 5) != NULL;
+}
+
+static void
+llmsim_bedrock_embed_member(struct llmsim_request *r, struct llmsim_span name, struct llmsim_span v)
+{
+	bool titan = llmsim_bedrock_is_titan(r->deployment);
+
+	if (llmsim_span_is(name, titan ? "inputText" : "texts"))
+		r->input = v;
+	else if (titan && llmsim_span_is(name, "dimensions"))
+		r->dimensions = (int64_t)strtoll(v.p, NULL, 10);
+	else if (!llmsim_span_is(name, titan ? "normalize" : "input_type"))
+		r->unknown = name;
 }
 
 bool
@@ -75,7 +97,9 @@ llmsim_bedrock_member(struct llmsim_request *r, struct llmsim_span name, struct 
 
 	if (r->api != LLMSIM_BEDROCK)
 		return false;
-	if (llmsim_span_is(name, "messages")) {
+	if (r->op == LLMSIM_EMBEDDING) {
+		llmsim_bedrock_embed_member(r, name, v);
+	} else if (llmsim_span_is(name, "messages")) {
 		r->messages = v;
 	} else if (llmsim_span_is(name, "inferenceConfig")) {
 		const char *p = memmem(v.p, v.len, "\"maxTokens\":", 12);
@@ -197,7 +221,8 @@ llmsim_bedrock_forbidden(const struct llmsim_request *r)
 	a = arena_new(1024);
 	expected = llmsim_bedrock_expected(a, r, authorization);
 	if (!expected || !llmsim_span_is(authorization, expected))
-		wrong = "The request signature we calculated does not match the signature you provided. Check your AWS Secret "
+		wrong = "The request signature we calculated does not match the signature you provided. Check your AWS "
+		        "Secret "
 		        "Access Key and signing method. Consult the service documentation for details.";
 	arena_freep(&a);
 	return wrong;
@@ -207,8 +232,14 @@ const char *
 llmsim_bedrock_check(const struct llmsim_request *r)
 {
 	if (r->unknown.p)
-		return "Malformed input request: extraneous key is not permitted, please reformat your input and try again.";
-	return r->messages.p ? NULL : "1 validation error detected: Value null at 'messages' failed to satisfy constraint: "
+		return "Malformed input request: extraneous key is not permitted, please reformat your input and try "
+		       "again.";
+	if (r->op == LLMSIM_EMBEDDING)
+		return r->input.p ? NULL : "Malformed input request: #: required key [inputText] not found, please "
+		                           "reformat your input "
+		                           "and try again.";
+	return r->messages.p ? NULL : "1 validation error detected: Value null at 'messages' failed to satisfy "
+	                              "constraint: "
 	                              "Member must not be null";
 }
 
@@ -230,13 +261,35 @@ llmsim_bedrock_error_type(int status)
 static void
 llmsim_bedrock_counts(const struct llmsim_reply *rep, struct strbuf *out)
 {
-	llmsim_text(out, "\"usage\":{\"inputTokens\":%u,\"outputTokens\":%u,\"totalTokens\":%u},\"metrics\":{\"latencyMs\":1}",
+	llmsim_text(out, "\"usage\":{\"inputTokens\":%u,\"outputTokens\":%u,\"totalTokens\":%u},\"metrics\":{"
+	                 "\"latencyMs\":1}",
 	            rep->prompt_tokens, rep->tokens, rep->prompt_tokens + rep->tokens);
+}
+
+static void
+llmsim_bedrock_embeddings(const struct llmsim_reply *rep, struct strbuf *out)
+{
+	if (llmsim_bedrock_is_titan((struct llmsim_span){rep->model, strlen(rep->model)})) {
+		strbuf_puts(out, "{\"embedding\":");
+		llmsim_reply_vector(rep, 0, out);
+		llmsim_text(out, ",\"inputTextTokenCount\":%u}", rep->prompt_tokens);
+		return;
+	}
+	strbuf_puts(out, "{\"id\":\"e\",\"response_type\":\"embeddings_floats\",\"embeddings\":");
+	for (unsigned i = 0; i < rep->inputs; i++) {
+		strbuf_putc(out, i ? ',' : '[');
+		llmsim_reply_vector(rep, i, out);
+	}
+	strbuf_puts(out, "]}");
 }
 
 void
 llmsim_bedrock_whole(const struct llmsim_reply *rep, struct strbuf *out)
 {
+	if (rep->op == LLMSIM_EMBEDDING) {
+		llmsim_bedrock_embeddings(rep, out);
+		return;
+	}
 	strbuf_puts(out, "{\"output\":{\"message\":{\"role\":\"assistant\",\"content\":[{\"text\":\"");
 	llmsim_text_fill(0, (unsigned)rep->tokens, rep->chunk_bytes, out);
 	llmsim_text(out, "\"}]}},\"stopReason\":\"%s\",", rep->truncated ? "max_tokens" : "end_turn");

@@ -407,7 +407,8 @@ llmsim_reply_make(struct llmsim *s, const struct llmsim_request *r, const struct
 void
 llmsim_reply_head(const struct llmsim_reply *rep, const struct llmsim_fault *f, struct strbuf *out)
 {
-	const char *stream = rep->api == LLMSIM_BEDROCK ? "application/vnd.amazon.eventstream" : "text/event-stream; charset=utf-8";
+	const char *stream = rep->api == LLMSIM_BEDROCK ? "application/vnd.amazon.eventstream"
+	                                                : "text/event-stream; charset=utf-8";
 	const char *type = rep->sse            ? stream
 	                   : rep->content_type ? rep->content_type
 	                                       : "application/json";

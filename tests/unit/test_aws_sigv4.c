@@ -61,7 +61,8 @@ static const struct vector vectors[] = {
 	 .signature = "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736"},
 	{.name = "get-utf8", .method = "GET", .path = "/\xe1\x88\xb4", .signed_headers = "host;x-amz-date",
 	 .signature = "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85"},
-	{.name = "get-space-normalized", .method = "GET", .path = "/example space/", .signed_headers = "host;x-amz-date",
+	{.name = "get-space-normalized", .method = "GET", .path = "/example "
+	                                                          "space/", .signed_headers = "host;x-amz-date",
 	 .signature = "652487583200325589f1fba4c7e578f72c47cb61beeca81406b39ddec1366741"},
 	{.name = "get-unreserved", .method = "GET", .path = "/" UNRESERVED, .signed_headers = "host;x-amz-date",
 	 .signature = "07ef7494c76fa4850883e2b006601f940f8a34d404d0cfa977f52a65bbf5f24f"},

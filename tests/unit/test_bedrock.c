@@ -61,8 +61,10 @@ test_model_names(void **state)
 	assert_string_equal(bedrock_model_shown(a, "us-west-2/x"), "x");
 	assert_string_equal(bedrock_model_shown(a, "converse/us-west-2/eu.x"), "converse/eu.x");
 	assert_string_equal(bedrock_model_shown(a, "arn:aws:bedrock:us-east-1:1:imported-model/r"), "arn:aws:bedrock:us-east-1:1:imported-model/r");
-	assert_string_equal(bedrock_model_base(a, "https://b.{region}.amazonaws.com", "cn-north-1"), "https://b.cn-north-1.amazonaws.com.cn");
-	assert_string_equal(bedrock_model_base(a, "https://b.{region}.example/x", "cn-north-1"), "https://b.cn-north-1.example/x");
+	assert_string_equal(bedrock_model_base(a, "https://b.{"
+	                                          "region}.amazonaws.com", "cn-north-1"), "https://b.cn-north-1.amazonaws.com.cn");
+	assert_string_equal(bedrock_model_base(a, "https://b.{"
+	                                          "region}.example/x", "cn-north-1"), "https://b.cn-north-1.example/x");
 	assert_string_equal(bedrock_model_base(a, "https://b.example", "us-east-1"), "https://b.example");
 	arena_freep(&a);
 }
@@ -117,30 +119,38 @@ test_credentials(void **state)
 	(void)state;
 	for (size_t i = 0; i < HALE_COUNT(names); i++)
 		unsetenv(names[i]);
-	check_load("model: bedrock/x, " KEYS ", aws_region_name: eu-west-1", "AKIDEXAMPLE", "eu-west-1", USUAL("eu-west-1"), NULL);
+	check_load("model: bedrock/x, " KEYS ", aws_region_name: "
+	                                     "eu-west-1", "AKIDEXAMPLE", "eu-west-1", USUAL("eu-west-1"), NULL);
 	check_load("model: bedrock/us-west-2/x, " KEYS, "AKIDEXAMPLE", "us-west-2", USUAL("us-west-2"), NULL);
-	check_load("model: bedrock/x, api_key: bearer, aws_region_name: eu-west-1", "bearer", "eu-west-1", USUAL("eu-west-1"), NULL);
-	check_load("model: bedrock/x, " KEYS ", aws_region_name: eu-west-1, aws_bedrock_runtime_endpoint: 'http://h:1/'",
+	check_load("model: bedrock/x, api_key: bearer, aws_region_name: "
+	           "eu-west-1", "bearer", "eu-west-1", USUAL("eu-west-1"), NULL);
+	check_load("model: bedrock/x, " KEYS ", aws_region_name: eu-west-1, aws_bedrock_runtime_endpoint: "
+	                                     "'http://h:1/'",
 	           "AKIDEXAMPLE", "eu-west-1", "http://h:1", NULL);
 	check_load("model: bedrock/x, api_key: bearer, api_base: 'http://h'", "bearer", "", "http://h", NULL);
 	check_load("model: 'bedrock/*', " KEYS, "AKIDEXAMPLE", "", USUAL("{region}"), NULL);
-	check_load("model: bedrock/x, " KEYS ", model_id: 'arn:aws:bedrock:us-east-2:1:provisioned-model/p'", "AKIDEXAMPLE",
+	check_load("model: bedrock/x, " KEYS ", model_id: "
+	                                     "'arn:aws:bedrock:us-east-2:1:provisioned-model/p'", "AKIDEXAMPLE",
 	           "us-east-2", USUAL("us-east-2"), NULL);
-	check_load("model: bedrock/us-west-2/x, " KEYS ", aws_region_name: us-east-1", "AKIDEXAMPLE", "us-west-2", USUAL("us-west-2"),
+	check_load("model: bedrock/us-west-2/x, " KEYS ", aws_region_name: "
+	                                               "us-east-1", "AKIDEXAMPLE", "us-west-2", USUAL("us-west-2"),
 	           "t.yaml:2:151: aws_region_name: the model names region us-west-2, which is used instead");
 	check_load("model: bedrock/x, " KEYS, "AKIDEXAMPLE", "", USUAL("{region}"),
 	           "t.yaml:2:43: model: no region for bedrock: set aws_region_name or AWS_REGION");
-	check_load("model: bedrock/us-west-2/x, " KEYS ", aws_region_name: 'us-west-2/'", "AKIDEXAMPLE", "us-west-2", USUAL("us-west-2"),
+	check_load("model: bedrock/us-west-2/x, " KEYS ", aws_region_name: "
+	                                               "'us-west-2/'", "AKIDEXAMPLE", "us-west-2", USUAL("us-west-2"),
 	           "t.yaml:2:151: aws_region_name: \"us-west-2/\" is no region of AWS, use one like us-east-1");
 	check_load("model: bedrock/us-west-2/x", "", "us-west-2", USUAL("us-west-2"),
-	           "t.yaml:2:43: model: no credentials for bedrock: set aws_access_key_id and aws_secret_access_key, or api_key, or "
+	           "t.yaml:2:43: model: no credentials for bedrock: set aws_access_key_id and aws_secret_access_key, "
+	           "or api_key, or "
 	           "their variables");
 	setenv("AWS_ACCESS_KEY_ID", "AKIDENV", 1);
 	setenv("AWS_SECRET_ACCESS_KEY", "secret-env", 1);
 	setenv("AWS_REGION", "us-east-1", 1);
 	check_load("model: bedrock/x", "AKIDENV", "us-east-1", USUAL("us-east-1"), NULL);
 	check_load("model: bedrock/x, aws_access_key_id: AKIDEXAMPLE", "AKIDENV", "us-east-1", USUAL("us-east-1"),
-	           "t.yaml:2:73: aws_access_key_id: aws_access_key_id and aws_secret_access_key belong together, so this one is "
+	           "t.yaml:2:73: aws_access_key_id: aws_access_key_id and aws_secret_access_key belong together, so "
+	           "this one is "
 	           "not used");
 	setenv("AWS_BEARER_TOKEN_BEDROCK", "bearer-env", 1);
 	check_load("model: bedrock/x", "bearer-env", "us-east-1", USUAL("us-east-1"), NULL);
@@ -196,18 +206,24 @@ test_endpoint(void **state)
 	               USUAL("us-west-2") "/model/anthropic.x-v1%3A0/converse",
 	               "Credential=AKIDEXAMPLE/20150830/us-west-2/bedrock/aws4_request, "
 	               "SignedHeaders=content-type;host;x-amz-date, Signature=");
-	check_endpoint("model: 'bedrock/arn:aws:bedrock:eu-west-1:1:inference-profile/eu.x', aws_session_token: tok, " KEYS, NULL, true,
+	check_endpoint("model: 'bedrock/arn:aws:bedrock:eu-west-1:1:inference-profile/eu.x', aws_session_token: tok,"
+	               " " KEYS, NULL, true,
 	               USUAL("eu-west-1") "/model/arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Ainference-profile%2Feu.x/converse-stream",
-	               "/eu-west-1/bedrock/aws4_request, SignedHeaders=content-type;host;x-amz-date;x-amz-security-token, ");
-	check_endpoint("model: bedrock/x, aws_region_name: eu-west-1, api_key: bearer, api_base: 'http://h:8/p'", NULL, false,
+	               "/eu-west-1/bedrock/aws4_request, "
+	               "SignedHeaders=content-type;host;x-amz-date;x-amz-security-token, ");
+	check_endpoint("model: bedrock/x, aws_region_name: eu-west-1, api_key: bearer, api_base: "
+	               "'http://h:8/p'", NULL, false,
 	               "http://h:8/p/model/x/converse", NULL);
 	/* a wildcard's region comes with the model, and with it the address */
-	check_endpoint("model: 'bedrock/*', aws_region_name: eu-west-1, " KEYS, "us-east-1/y", false, USUAL("us-east-1") "/model/y/converse",
+	check_endpoint("model: 'bedrock/*', aws_region_name: eu-west-1,"
+	               " " KEYS, "us-east-1/y", false, USUAL("us-east-1") "/model/y/converse",
 	               "/us-east-1/bedrock/");
-	check_endpoint("model: bedrock/x, model_id: 'arn:aws:bedrock:us-east-2:1:provisioned-model/p', " KEYS, NULL, false,
+	check_endpoint("model: bedrock/x, model_id: 'arn:aws:bedrock:us-east-2:1:provisioned-model/p',"
+	               " " KEYS, NULL, false,
 	               USUAL("us-east-2") "/model/arn%3Aaws%3Abedrock%3Aus-east-2%3A1%3Aprovisioned-model%2Fp/converse",
 	               "/us-east-2/bedrock/");
-	check_endpoint("model: bedrock/x, aws_region_name: eu-west-1, extra_headers: {X-Amzn-Bedrock-GuardrailIdentifier: g, x-other: o}, "
+	check_endpoint("model: bedrock/x, aws_region_name: eu-west-1, extra_headers: {"
+	               "X-Amzn-Bedrock-GuardrailIdentifier: g, x-other: o}, "
 	               KEYS, NULL, false, USUAL("eu-west-1") "/model/x/converse",
 	               "SignedHeaders=content-type;host;x-amz-date;x-amzn-bedrock-guardrailidentifier, ");
 }
@@ -289,24 +305,35 @@ test_messages(void **state)
 {
 	(void)state;
 	check_request("{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"system\",\"content\":\"s\"},"
-	              "{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"b\","
-	              "\"cache_control\":{\"type\":\"ephemeral\"}},{\"type\":\"text\",\"text\":\" \"}]},{\"role\":\"assistant\",\"content\":\"c \\n\"}]}",
-	              "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"a\"},{\"text\":\"b\"},{\"cachePoint\":{\"type\":\"default\"}}]},"
+	              "{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"user\",\"content\":[{\"type\":\"text\","
+	              "\"text\":\"b\","
+	              "\"cache_control\":{\"type\":\"ephemeral\"}},{\"type\":\"text\",\"text\":\" \"}]},{"
+	              "\"role\":\"assistant\",\"content\":\"c \\n\"}]}",
+	              "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"a\"},{\"text\":\"b\"},{"
+	              "\"cachePoint\":{\"type\":\"default\"}}]},"
 	              "{\"role\":\"assistant\",\"content\":[{\"text\":\"c\"}]}],\"system\":[{\"text\":\"s\"}]}");
 	check_request("{\"messages\":[{\"role\":\"assistant\",\"content\":\"x\\u0000y\"}]}",
 	              "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"Please continue.\"}]},"
 	              "{\"role\":\"assistant\",\"content\":[{\"text\":\"x\\u0000y\"}]}]}");
 	check_request("{\"messages\":[{\"role\":\"developer\",\"content\":\"s\"}]}",
-	              "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"Please continue.\"}]}],\"system\":[{\"text\":\"s\"}]}");
-	check_request("{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/jpg;base64,QUI=\"}},"
-	              "{\"type\":\"file\",\"file\":{\"file_data\":\"data:application/pdf;base64,QQ==\",\"filename\":\"x.pdf\"}}]}]}",
-	              "{\"messages\":[{\"role\":\"user\",\"content\":[{\"image\":{\"format\":\"jpeg\",\"source\":{\"bytes\":\"QUI=\"}}},"
-	              "{\"document\":{\"format\":\"pdf\",\"source\":{\"bytes\":\"QQ==\"},\"name\":\"document-1\"}}]}]}");
-	check_refused("{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://h/a.png\"}}]}]}",
+	              "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"Please continue.\"}]}],\"system\":[{"
+	              "\"text\":\"s\"}]}");
+	check_request("{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{"
+	              "\"url\":\"data:image/jpg;base64,QUI=\"}},"
+	              "{\"type\":\"file\",\"file\":{\"file_data\":\"data:application/pdf;base64,QQ==\","
+	              "\"filename\":\"x.pdf\"}}]}]}",
+	              "{\"messages\":[{\"role\":\"user\",\"content\":[{\"image\":{\"format\":\"jpeg\",\"source\":{"
+	              "\"bytes\":\"QUI=\"}}},"
+	              "{\"document\":{\"format\":\"pdf\",\"source\":{\"bytes\":\"QQ==\"},"
+	              "\"name\":\"document-1\"}}]}]}");
+	check_refused("{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{"
+	              "\"url\":\"https://h/a.png\"}}]}]}",
 	              "this provider fetches no images: image_url must be a base64 data URL");
-	check_refused("{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":\"data:image/tiff;base64,QQ==\"}]}]}",
+	check_refused("{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\","
+	              "\"image_url\":\"data:image/tiff;base64,QQ==\"}]}]}",
 	              "this provider takes images of type png, jpeg, gif and webp");
-	check_refused("{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"file\",\"file\":{\"file_id\":\"f\"}}]}]}",
+	check_refused("{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"file\",\"file\":{"
+	              "\"file_id\":\"f\"}}]}]}",
 	              "this provider stores no files: a file needs file_data as a base64 data URL");
 	check_refused("{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_audio\"}]}]}",
 	              "this provider takes content parts of type text, image_url and file");
@@ -315,37 +342,50 @@ test_messages(void **state)
 	check_refused("{\"messages\":[{\"content\":\"x\"}]}", "a message needs a role");
 	check_refused("{\"messages\":[{\"role\":\"king\",\"content\":\"x\"}]}",
 	              "message roles are system, developer, user, assistant and tool");
-	check_refused("{\"messages\":[{\"role\":\"user\",\"content\":5}]}", "message content must be a string or an array of parts");
+	check_refused("{\"messages\":[{\"role\":\"user\",\"content\":5}]}", "message content must be a string or an "
+	                                                                    "array of parts");
 }
 
 static void
 test_tools(void **state)
 {
 	(void)state;
-	check_request("{" ASK ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":\"d\",\"strict\":true}}],"
+	check_request("{" ASK ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":\"d\","
+	                      "\"strict\":true}}],"
 	              "\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\"}}}",
-	              "{" TURN ",\"toolConfig\":{\"tools\":[{\"toolSpec\":{\"name\":\"f\",\"description\":\"d\",\"inputSchema\":"
-	              "{\"json\":{\"type\":\"object\",\"properties\":{}}}}}],\"toolChoice\":{\"tool\":{\"name\":\"f\"}}}}");
-	check_request("{" ASK ",\"tools\":[{\"function\":{\"name\":\"f\",\"parameters\":{\"type\":\"object\",\"properties\":{\"a\":{}}}}}],"
+	              "{" TURN ",\"toolConfig\":{\"tools\":[{\"toolSpec\":{\"name\":\"f\",\"description\":\"d\","
+	                       "\"inputSchema\":"
+	              "{\"json\":{\"type\":\"object\",\"properties\":{}}}}}],\"toolChoice\":{\"tool\":{"
+	              "\"name\":\"f\"}}}}");
+	check_request("{" ASK ",\"tools\":[{\"function\":{\"name\":\"f\",\"parameters\":{\"type\":\"object\","
+	                      "\"properties\":{\"a\":{}}}}}],"
 	              "\"tool_choice\":\"required\"}",
 	              "{" TURN ",\"toolConfig\":{\"tools\":[{\"toolSpec\":{\"name\":\"f\",\"inputSchema\":"
 	              "{\"json\":{\"type\":\"object\",\"properties\":{\"a\":{}}}}}}],\"toolChoice\":{\"any\":{}}}}");
 	check_request("{" ASK ",\"tools\":[{\"function\":{\"name\":\"f\"}}],\"tool_choice\":\"none\"}", "{" TURN "}");
-	check_request("{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":null,\"tool_calls\":"
-	              "[{\"id\":\"t:1\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\": 1}\"}},{\"id\":\"t2\",\"function\":{\"name\":\"g\"}}]},"
-	              "{\"role\":\"tool\",\"tool_call_id\":\"t:1\",\"content\":\"r\"},{\"role\":\"tool\",\"tool_call_id\":\"t2\",\"content\":\"\"}],"
+	check_request("{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":null,"
+	              "\"tool_calls\":"
+	              "[{\"id\":\"t:1\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\": 1}\"}},{\"id\":\"t2\","
+	              "\"function\":{\"name\":\"g\"}}]},"
+	              "{\"role\":\"tool\",\"tool_call_id\":\"t:1\",\"content\":\"r\"},{\"role\":\"tool\","
+	              "\"tool_call_id\":\"t2\",\"content\":\"\"}],"
 	              "\"tool_choice\":\"none\",\"tools\":[{\"function\":{\"name\":\"f\"}}]}",
-	              "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"q\"}]},{\"role\":\"assistant\",\"content\":["
-	              "{\"toolUse\":{\"toolUseId\":\"t_1\",\"name\":\"f\",\"input\":{\"a\":1}}},{\"toolUse\":{\"toolUseId\":\"t2\",\"name\":\"g\",\"input\":{}}}]},"
-	              "{\"role\":\"user\",\"content\":[{\"toolResult\":{\"toolUseId\":\"t_1\",\"content\":[{\"text\":\"r\"}]}},"
+	              "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"q\"}]},{\"role\":\"assistant\","
+	              "\"content\":["
+	              "{\"toolUse\":{\"toolUseId\":\"t_1\",\"name\":\"f\",\"input\":{\"a\":1}}},{\"toolUse\":{"
+	              "\"toolUseId\":\"t2\",\"name\":\"g\",\"input\":{}}}]},"
+	              "{\"role\":\"user\",\"content\":[{\"toolResult\":{\"toolUseId\":\"t_1\",\"content\":[{"
+	              "\"text\":\"r\"}]}},"
 	              "{\"toolResult\":{\"toolUseId\":\"t2\",\"content\":[]}}]}],"
-	              "\"toolConfig\":{\"tools\":[{\"toolSpec\":{\"name\":\"f\",\"inputSchema\":{\"json\":{\"type\":\"object\",\"properties\":{}}}}}]}}");
+	              "\"toolConfig\":{\"tools\":[{\"toolSpec\":{\"name\":\"f\",\"inputSchema\":{\"json\":{"
+	              "\"type\":\"object\",\"properties\":{}}}}}]}}");
 	check_refused("{" ASK ",\"tools\":[{\"type\":\"web_search\"}]}", "a tool needs a function with a name");
 	check_refused("{" ASK ",\"tools\":{}}", "tools must be an array");
 	check_refused("{" ASK ",\"tools\":[{\"function\":{\"name\":\"f\"}}],\"tool_choice\":\"perhaps\"}",
 	              "tool_choice must be none, auto, required or name a function");
 	check_refused("{\"messages\":[{\"role\":\"tool\",\"content\":\"r\"}]}", "a tool message needs a tool_call_id");
-	check_refused("{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"t\",\"function\":{\"name\":\"f\",\"arguments\":\"[\"}}]}]}",
+	check_refused("{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"t\",\"function\":{"
+	              "\"name\":\"f\",\"arguments\":\"[\"}}]}]}",
 	              "the arguments of a tool call are not a JSON object");
 }
 
@@ -354,30 +394,44 @@ test_parameters(void **state)
 {
 	(void)state;
 	/* capability flags and bookkeeping are not sent */
-	check_request("{" ASK ",\"max_tokens\":5,\"temperature\":0.5,\"top_p\":1,\"stop\":\"E\",\"seed\":1,\"user\":\"u\",\"store\":true,\"n\":1,"
-	              "\"supports_vision\":true,\"presence_penalty\":1,\"top_k\":4,\"stream_options\":{\"include_usage\":true}}",
-	              "{" TURN ",\"inferenceConfig\":{\"maxTokens\":5,\"temperature\":0.5,\"topP\":1,\"stopSequences\":[\"E\"]}}");
+	check_request("{" ASK ",\"max_tokens\":5,\"temperature\":0.5,\"top_p\":1,\"stop\":\"E\",\"seed\":1,"
+	                      "\"user\":\"u\",\"store\":true,\"n\":1,"
+	              "\"supports_vision\":true,\"presence_penalty\":1,\"top_k\":4,\"stream_options\":{"
+	              "\"include_usage\":true}}",
+	              "{" TURN ",\"inferenceConfig\":{\"maxTokens\":5,\"temperature\":0.5,\"topP\":1,"
+	                       "\"stopSequences\":[\"E\"]}}");
 	check_request("{" ASK ",\"max_tokens\":5,\"max_completion_tokens\":7,\"stop\":[\"A\",\"B\"]}",
 	              "{" TURN ",\"inferenceConfig\":{\"maxTokens\":7,\"stopSequences\":[\"A\",\"B\"]}}");
-	check_request("{" ASK ",\"guardrailConfig\":{\"guardrailIdentifier\":\"g\"},\"additionalModelRequestFields\":{\"x\":1}}",
-	              "{" TURN ",\"additionalModelRequestFields\":{\"x\":1},\"guardrailConfig\":{\"guardrailIdentifier\":\"g\"}}");
+	check_request("{" ASK ",\"guardrailConfig\":{\"guardrailIdentifier\":\"g\"},\"additionalModelRequestFields\":{"
+	                      "\"x\":1}}",
+	              "{" TURN ",\"additionalModelRequestFields\":{\"x\":1},\"guardrailConfig\":{"
+	                       "\"guardrailIdentifier\":\"g\"}}");
 	check_request("{" ASK ",\"response_format\":{\"type\":\"json_object\"}}",
 	              "{" TURN ",\"system\":[{\"text\":\"Answer with one JSON object and nothing else.\"}]}");
-	check_request("{" ASK ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\",\"schema\":{\"type\":\"object\"}}}}",
-	              "{\"outputConfig\":{\"textFormat\":{\"structure\":{\"jsonSchema\":{\"schema\":\"{\\\"type\\\":\\\"object\\\"}\",\"name\":\"n\"}},"
+	check_request("{" ASK ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"n\","
+	                      "\"schema\":{\"type\":\"object\"}}}}",
+	              "{\"outputConfig\":{\"textFormat\":{\"structure\":{\"jsonSchema\":{\"schema\":\"{"
+	              "\\\"type\\\":\\\"object\\\"}\",\"name\":\"n\"}},"
 	              "\"type\":\"json_schema\"}}," TURN "}");
-	check_request_model("us.anthropic.claude-sonnet-4-v1:0", "{" ASK ",\"reasoning_effort\":\"low\",\"max_tokens\":100,\"temperature\":1,\"top_k\":3}",
-	                    "{" TURN ",\"inferenceConfig\":{\"maxTokens\":1124},\"additionalModelRequestFields\":{\"thinking\":"
+	check_request_model("us.anthropic.claude-sonnet-4-v1:0", "{" ASK ",\"reasoning_effort\":\"low\","
+	                                                                 "\"max_tokens\":100,\"temperature\":1,"
+	                                                                 "\"top_k\":3}",
+	                    "{" TURN ",\"inferenceConfig\":{\"maxTokens\":1124},\"additionalModelRequestFields\":{"
+	                             "\"thinking\":"
 	                    "{\"type\":\"enabled\",\"budget_tokens\":1024}}}");
 	check_request_model("anthropic.claude-v2", "{" ASK ",\"top_k\":3,\"reasoning_effort\":\"low\"}",
 	                    "{" TURN ",\"additionalModelRequestFields\":{\"top_k\":3}}");
 	check_request_model("openai.gpt-oss-20b-1:0", "{" ASK ",\"reasoning_effort\":\"low\"}",
 	                    "{" TURN ",\"additionalModelRequestFields\":{\"reasoning_effort\":\"low\"}}");
-	check_request("{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"a\",\"thinking_blocks\":["
-	              "{\"type\":\"thinking\",\"thinking\":\"t\",\"signature\":\"s\"},{\"type\":\"redacted_thinking\",\"data\":\"d\"}]},"
+	check_request("{\"messages\":[{\"role\":\"user\",\"content\":\"q\"},{\"role\":\"assistant\",\"content\":\"a\","
+	              "\"thinking_blocks\":["
+	              "{\"type\":\"thinking\",\"thinking\":\"t\",\"signature\":\"s\"},{\"type\":\"redacted_thinking\","
+	              "\"data\":\"d\"}]},"
 	              "{\"role\":\"user\",\"content\":\"r\"}]}",
-	              "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"q\"}]},{\"role\":\"assistant\",\"content\":["
-	              "{\"reasoningContent\":{\"reasoningText\":{\"text\":\"t\",\"signature\":\"s\"}}},{\"reasoningContent\":{\"redactedContent\":\"d\"}},"
+	              "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"q\"}]},{\"role\":\"assistant\","
+	              "\"content\":["
+	              "{\"reasoningContent\":{\"reasoningText\":{\"text\":\"t\",\"signature\":\"s\"}}},{"
+	              "\"reasoningContent\":{\"redactedContent\":\"d\"}},"
 	              "{\"text\":\"a\"}]},{\"role\":\"user\",\"content\":[{\"text\":\"r\"}]}]}");
 	check_refused("{" ASK ",\"n\":2}", "this provider gives one choice: n must be 1");
 	check_refused("{" ASK ",\"max_tokens\":0}", "max_tokens must be a positive integer");
@@ -412,19 +466,24 @@ check_answer(const char *body, const char *want)
 static void
 test_answers(void **state)
 {
-	static const char *const bad[] = {"", "{}", "[]", "{\"output\":{\"message\":{\"content\":{}}}}", "{\"message\":\"x\"}"};
+	static const char *const bad[] = {"", "{}", "[]", "{\"output\":{\"message\":{\"content\":{"
+	                                                  "}}}}", "{\"message\":\"x\"}"};
 	struct strbuf out;
 	const char *why;
 
 	(void)state;
 	check_answer(BODY("{\"text\":\"a\"},{\"text\":\"b\"}", "end_turn"),
-	             "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"ab\",\"refusal\":null},\"logprobs\":null,"
+	             "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"ab\","
+	             "\"refusal\":null},\"logprobs\":null,"
 	             "\"finish_reason\":\"stop\"}]," USAGE);
 	check_answer(BODY("{\"reasoningContent\":{\"reasoningText\":{\"text\":\"r\",\"signature\":\"s\"}}},"
 	                  "{\"toolUse\":{\"toolUseId\":\"t\",\"name\":\"f\",\"input\":{\"a\":[1]}}}", "tool_use"),
-	             "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":null,\"refusal\":null,\"reasoning_content\":\"r\","
-	             "\"thinking_blocks\":[{\"type\":\"thinking\",\"thinking\":\"r\",\"signature\":\"s\"}],\"tool_calls\":[{\"id\":\"t\","
-	             "\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\":[1]}\"}}]},\"logprobs\":null,"
+	             "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":null,\"refusal\":null,"
+	             "\"reasoning_content\":\"r\","
+	             "\"thinking_blocks\":[{\"type\":\"thinking\",\"thinking\":\"r\",\"signature\":\"s\"}],"
+	             "\"tool_calls\":[{\"id\":\"t\","
+	             "\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\":[1]}\"}}]},"
+	             "\"logprobs\":null,"
 	             "\"finish_reason\":\"tool_calls\"}]," USAGE);
 	assert_string_equal(bedrock_finish("max_tokens"), "length");
 	assert_string_equal(bedrock_finish("guardrail_intervened"), "content_filter");
@@ -467,6 +526,74 @@ test_errors(void **state)
 	strbuf_init(&out, 0);
 	assert_int_equal(op()->xlate->error(500, "<html>", 6, &out, &type), HALE_EINVAL);
 	strbuf_release(&out);
+}
+
+static void
+check_embed(const char *model, const char *openai, const char *want, const char *refused)
+{
+	const struct provider_xlate *x = provider_bedrock_op[MODE_EMBEDDING].xlate;
+	struct json_object *o = json_tokener_parse(openai);
+	const char *why = NULL;
+	struct strbuf out;
+
+	strbuf_init(&out, 0);
+	assert_int_equal(x->request(NULL, model, o, &out, &why), want ? 0 : HALE_EINVAL);
+	assert_string_equal(strbuf_str(&out), want ? want : "");
+	if (refused)
+		assert_string_equal(why, refused);
+	json_object_put(o);
+	strbuf_release(&out);
+}
+
+static void
+test_embeddings(void **state)
+{
+	static const struct {
+		const char *body, *want;
+	} answers[] = {
+		{"{\"embedding\":[0.5,-1],\"inputTextTokenCount\":3}",
+		 "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":[0.5,-1]}],"
+		 "\"model\":\"m\","
+		 "\"usage\":{\"prompt_tokens\":3,\"total_tokens\":3}}"},
+		{"{\"embeddings\":[[1],[2]]}",
+		 "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":[1]},{"
+		 "\"object\":\"embedding\","
+		 "\"index\":1,\"embedding\":[2]}],\"model\":\"m\",\"usage\":{\"prompt_tokens\":0,\"total_tokens\":0}}"},
+		{"{\"embeddings\":{\"float\":[[1]]}}",
+		 "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":[1]}],\"model\":\"m\","
+		 "\"usage\":{\"prompt_tokens\":0,\"total_tokens\":0}}"},
+		{"{}", NULL}, {"{\"embeddings\":[]}", NULL}, {"{\"embedding\":[]}", NULL}, {"x", NULL},
+	};
+	const struct provider_op *embed = &provider_bedrock_op[MODE_EMBEDDING];
+	const char *why;
+
+	(void)state;
+	check_embed("amazon.titan-embed-text-v2:0", "{\"input\":\"a\",\"dimensions\":256,\"user\":\"u\"}",
+	            "{\"inputText\":\"a\",\"dimensions\":256}", NULL);
+	check_embed("amazon.titan-embed-text-v1", "{\"input\":[\"a\"]}", "{\"inputText\":\"a\"}", NULL);
+	check_embed("amazon.titan-embed-text-v1", "{\"input\":[\"a\",\"b\"]}", NULL,
+	            "this model embeds one text for each request: input must be a text");
+	check_embed("cohere.embed-english-v3", "{\"input\":[\"a\",\"b\"],\"input_type\":\"search_query\"}",
+	            "{\"texts\":[\"a\",\"b\"],\"input_type\":\"search_query\"}", NULL);
+	check_embed("cohere.embed-english-v3", "{\"input\":\"a\"}", "{\"texts\":[\"a\"],"
+	                                                            "\"input_type\":\"search_document\"}", NULL);
+	check_embed("cohere.embed-english-v3", "{\"input\":[1,2]}", NULL,
+	            "input must be a text or a list of texts: this provider takes no token ids");
+	check_embed("other.embed", "{\"input\":\"a\"}", NULL, "of Bedrock's embedding models those of Titan and Cohere "
+	                                                      "are known");
+	for (size_t i = 0; i < HALE_COUNT(answers); i++) {
+		struct strbuf out;
+		size_t len = strlen(answers[i].body);
+		int rc;
+
+		strbuf_init(&out, 0);
+		rc = embed->xlate->response("m", answers[i].body, len, &out);
+		assert_int_equal(rc, answers[i].want ? 0 : HALE_EINVAL);
+		assert_int_equal(embed->essential(answers[i].body, len, &why), answers[i].want != NULL);
+		if (answers[i].want)
+			assert_string_equal(strbuf_str(&out), answers[i].want);
+		strbuf_release(&out);
+	}
 }
 
 static void
@@ -576,9 +703,12 @@ test_stream(void **state)
 	check_stream(&in, false, true, 0, true, DELTA(ROLE) DELTA("\"content\":\"h\xc3\xa4\"") FINISH("length") "data: [DONE]\n");
 	check_stream(&in, true, true, 0, true,
 	             DELTA_USAGE(ROLE) DELTA_USAGE("\"content\":\"h\xc3\xa4\"")
-	             "\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"length\"}],\"usage\":null}\n"
-	             "\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7,\"prompt_tokens_details\":"
-	             "{\"cached_tokens\":0},\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0}}\ndata: [DONE]\n");
+	             "\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"length\"}],"
+	             "\"usage\":null}\n"
+	             "\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7,"
+	             "\"prompt_tokens_details\":"
+	             "{\"cached_tokens\":0},\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":0}}\ndata: ["
+	             "DONE]\n");
 	strbuf_release(&in);
 }
 
@@ -591,17 +721,22 @@ test_stream_tools_and_reasoning(void **state)
 	strbuf_init(&in, 0);
 	message(&in, "contentBlockDelta", "{\"delta\":{\"reasoningContent\":{\"text\":\"r\"}}}");
 	message(&in, "contentBlockDelta", "{\"delta\":{\"reasoningContent\":{\"signature\":\"s\"}}}");
-	message(&in, "contentBlockStart", "{\"contentBlockIndex\":1,\"start\":{\"toolUse\":{\"toolUseId\":\"t\",\"name\":\"f\"}}}");
+	message(&in, "contentBlockStart", "{\"contentBlockIndex\":1,\"start\":{\"toolUse\":{\"toolUseId\":\"t\","
+	                                  "\"name\":\"f\"}}}");
 	message(&in, "contentBlockDelta", "{\"contentBlockIndex\":1,\"delta\":{\"toolUse\":{\"input\":\"{}\"}}}");
 	message(&in, "contentBlockStop", "{\"contentBlockIndex\":1}");
-	message(&in, "contentBlockStart", "{\"contentBlockIndex\":2,\"start\":{\"toolUse\":{\"toolUseId\":\"u\",\"name\":\"g\"}}}");
+	message(&in, "contentBlockStart", "{\"contentBlockIndex\":2,\"start\":{\"toolUse\":{\"toolUseId\":\"u\","
+	                                  "\"name\":\"g\"}}}");
 	message(&in, "contentBlockStop", "{\"contentBlockIndex\":2}");
 	message(&in, "messageStop", "{\"stopReason\":\"tool_use\"}");
 	check_stream(&in, false, false, 0, false,
-	             DELTA("\"reasoning_content\":\"r\"") DELTA("\"thinking_blocks\":[{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"s\"}]")
-	             DELTA("\"tool_calls\":[{\"index\":0,\"id\":\"t\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]")
+	             DELTA("\"reasoning_content\":\"r\"") DELTA("\"thinking_blocks\":[{\"type\":\"thinking\","
+	                                                        "\"thinking\":\"\",\"signature\":\"s\"}]")
+	             DELTA("\"tool_calls\":[{\"index\":0,\"id\":\"t\",\"type\":\"function\",\"function\":{"
+	                   "\"name\":\"f\",\"arguments\":\"\"}}]")
 	             DELTA("\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{}\"}}]")
-	             DELTA("\"tool_calls\":[{\"index\":1,\"id\":\"u\",\"type\":\"function\",\"function\":{\"name\":\"g\",\"arguments\":\"\"}}]")
+	             DELTA("\"tool_calls\":[{\"index\":1,\"id\":\"u\",\"type\":\"function\",\"function\":{"
+	                   "\"name\":\"g\",\"arguments\":\"\"}}]")
 	             DELTA("\"tool_calls\":[{\"index\":1,\"function\":{\"arguments\":\"{}\"}}]") FINISH("tool_calls"));
 	strbuf_release(&in);
 }
@@ -619,7 +754,8 @@ test_stream_failures(void **state)
 	message(&in, "messageStop", "{\"stopReason\":\"end_turn\"}");
 	message(&in, "metadata", COUNTS);
 	check_stream(&in, false, true, HALE_EINVAL, false,
-	             DELTA("\"content\":\"x\"") "data: {\"error\":{\"message\":\"slow down\",\"type\":\"rate_limit_error\",\"param\":null,"
+	             DELTA("\"content\":\"x\"") "data: {\"error\":{\"message\":\"slow down\","
+	                                        "\"type\":\"rate_limit_error\",\"param\":null,"
 	             "\"code\":\"throttlingException\"}}\n");
 	strbuf_clear(&in);
 	message(&in, "messageStop", "{\"stopReason\":\"end_turn\"}");
@@ -651,6 +787,7 @@ main(void)
 		cmocka_unit_test(test_parameters),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_embeddings),
 		cmocka_unit_test(test_stream),
 		cmocka_unit_test(test_stream_tools_and_reasoning),
 		cmocka_unit_test(test_stream_failures),

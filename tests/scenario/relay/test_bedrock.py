@@ -261,6 +261,24 @@ def test_a_200_without_an_answer_is_none(gate, sim, body):
     assert gate.chat("g").status_code == 502
 
 
+# -- embeddings ------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("model,given,asked", [
+    ("amazon.titan-embed-text-v2:0", "a", {"inputText": "a", "dimensions": 16}),
+    ("us-west-2/cohere.embed-english-v3", ["a", "b"], {"texts": ["a", "b"], "input_type": "search_document"}),
+])
+def test_embeddings(hale, sim, model, given, asked):
+    gate = hale(settings(signed(sim, model)))
+    answer = gate.post("/v1/embeddings", json={"model": "g", "input": given, "dimensions": 16})
+    assert answer.status_code == 200, answer.text
+    assert [d["index"] for d in answer.json()["data"]] == list(range(len(given)))
+    assert all(isinstance(d["embedding"][0], float) for d in answer.json()["data"])
+    seen = sim.requests("AKIDSIM1")[-1]
+    assert seen["path"] == f"/model/{urllib.parse.quote(model.split('/')[-1], safe='')}/invoke" and seen["body"] == asked
+    assert gate.get("/health").json()["healthy_count"] == 1, "an embedding model is probed as one without a mode"
+    assert sim.requests("AKIDSIM1")[-1]["path"] == seen["path"]
+
+
 # -- probes ----------------------------------------------------------------------------------------------------------
 
 def test_probe(hale, sim):
