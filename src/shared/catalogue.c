@@ -85,8 +85,11 @@ static const struct catalogue_word catalogue_openai_modes[] = {
 static bool
 catalogue_has(const char *name, const char *word)
 {
-	for (const char *at = name; (at = strcasestr(at, word)) != NULL; at++)
-		if (at == name || !isalnum((unsigned char)at[-1]))
+	size_t n = strlen(word);
+
+	for (const char *at = name; *at; at++)
+		if (tolower((unsigned char)*at) == word[0] && (at == name || !isalnum((unsigned char)at[-1])) &&
+		    strncasecmp(at, word, n) == 0)
 			return true;
 	return false;
 }

@@ -42,12 +42,13 @@ cost_estimate(const struct probe_request *q)
 	bool generates = q->mode == MODE_CHAT || q->mode == MODE_COMPLETION || q->mode == MODE_RESPONSES;
 	uint32_t limit;
 
-	if (!q->body || !q->content_type || strcmp(q->content_type, "application/json") != 0)
+	if (!q->body || !q->shown || !q->content_type || strcmp(q->content_type, "application/json") != 0)
 		return 0;
 	limit = cost_limit(q->body, q->body_len);
 	if (limit == 0 && generates)
 		limit = COST_UNLIMITED_TOKENS;
-	return (uint32_t)((q->body_len + COST_BYTES_PER_TOKEN - 1) / COST_BYTES_PER_TOKEN) + limit;
+	/* What is shown has notes in the place of files, which nobody bills by their base64. */
+	return (uint32_t)((strlen(q->shown) + COST_BYTES_PER_TOKEN - 1) / COST_BYTES_PER_TOKEN) + limit;
 }
 
 uint32_t

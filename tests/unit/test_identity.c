@@ -142,11 +142,15 @@ test_estimate(void **state)
 	(void)state;
 	for (size_t i = 0; i < HALE_COUNT(c); i++) {
 		struct probe_request q = {.body = c[i].body, .body_len = c[i].body ? strlen(c[i].body) : 0,
-		                          .content_type = c[i].type, .mode = c[i].mode};
+		                          .shown = c[i].body, .content_type = c[i].type, .mode = c[i].mode};
 
 		if (cost_estimate(&q) != c[i].tokens)
 			fail_msg("case %zu: %u", i, cost_estimate(&q));
 	}
+	/* a page is not billed by its base64 */
+	assert_int_equal(cost_estimate(&(struct probe_request){.body = "{\"document\":\"data:...;base64,AAAAAAAAAAAAAAAA\"}",
+	                                                       .body_len = 46, .shown = "{\"document\":\"<16>\"}",
+	                                                       .content_type = "application/json", .mode = MODE_OCR}), 5);
 }
 
 static void
