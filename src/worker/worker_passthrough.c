@@ -175,8 +175,13 @@ worker_passthrough_end(struct worker_task *t)
 static void
 worker_passthrough_failed(struct passthrough *p, const struct upstream_result *r)
 {
+	const char *code = "upstream_bad_answer";
 	char message[256];
 
+	if (r->error == UPSTREAM_ETIMEOUT)
+		code = "upstream_timeout";
+	else if (r->phase <= UPSTREAM_TLS)
+		code = "upstream_connect_error";
 	log_limited(log_info, "pass-through failed call=%s deployment=%s status=%d text=\"%s\"", p->call_id, p->d->id,
 	            p->status, r->text);
 	if (p->begun) {
@@ -185,8 +190,7 @@ worker_passthrough_failed(struct passthrough *p, const struct upstream_result *r
 		return;
 	}
 	snprintf(message, sizeof(message), "The request to model=%.100s failed: %.100s.", p->d->model_name, r->text);
-	worker_passthrough_refuse(p, r->error == UPSTREAM_ETIMEOUT ? 504 : 502, message, NULL,
-	                          r->error == UPSTREAM_ETIMEOUT ? "upstream_timeout" : "upstream_connect_error");
+	worker_passthrough_refuse(p, r->error == UPSTREAM_ETIMEOUT ? 504 : 502, message, NULL, code);
 }
 
 /* ---- the answer ---------------------------------------------------------------------------------------------- */

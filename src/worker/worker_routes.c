@@ -93,23 +93,26 @@ worker_routes_exact(const char *path, size_t len)
 static const struct worker_routes_row *
 worker_routes_of_model(const char *path, size_t len, const char **model, size_t *model_len)
 {
-	for (size_t i = 0; i < HALE_COUNT(worker_routes_model_prefix); i++) {
-		size_t n = strlen(worker_routes_model_prefix[i]);
+	const struct worker_routes_row *best = NULL;
+	size_t n = 0, best_len = 0;
 
-		if (len <= n || memcmp(path, worker_routes_model_prefix[i], n) != 0 || path[n] == '/')
+	for (size_t i = 0; n == 0 && i < HALE_COUNT(worker_routes_model_prefix); i++)
+		if (strncmp(path, worker_routes_model_prefix[i], strlen(worker_routes_model_prefix[i])) == 0)
+			n = strlen(worker_routes_model_prefix[i]);
+	if (n == 0 || path[n] == '/')
+		return NULL;
+	for (size_t i = 0; i < HALE_COUNT(worker_routes_table); i++) {
+		const struct worker_routes_row *row = &worker_routes_table[i];
+		size_t k = strlen(row->path);
+
+		if (row->post == MODE_NONE || k <= best_len || len <= n + k || memcmp(path + len - k, row->path, k) != 0)
 			continue;
-		for (size_t at = n + 1; at < len; at++) {
-			const struct worker_routes_row *row =
-				path[at] == '/' ? worker_routes_exact(path + at, len - at) : NULL;
-
-			if (row == NULL || row->post == MODE_NONE)
-				continue;
-			*model = path + n;
-			*model_len = at - n;
-			return row;
-		}
+		best = row;
+		best_len = k;
 	}
-	return NULL;
+	*model = path + n;
+	*model_len = len - n - best_len;
+	return best;
 }
 
 static const struct worker_routes_row *
