@@ -61,7 +61,7 @@ def test_when_nobody_speaks(hale, sim):
     gate = hale({"model_list": [deployment("g", sim)], "router_settings": {"num_retries": 0}})
     sim.fault("sk-a", empty=True, content_type="audio/mpeg")
     answer = gate.post(PATH, json=BODY)
-    assert answer.status_code == 502 and "no audio" in answer.json()["error"]["message"]
+    assert answer.status_code == 502 and "is empty" in answer.json()["error"]["message"]
     sim.fault("sk-a", status=400)
     assert gate.post(PATH, json=BODY).json()["error"]["message"] == "The request is not valid."
 
