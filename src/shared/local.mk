@@ -88,6 +88,7 @@ src_libshared_a_SOURCES += \
 	src/shared/upstream_curl_call.c \
 	src/shared/upstream_direct.c \
 	src/shared/upstream_direct_conn.c \
+	src/shared/upstream_direct_open.c \
 	src/shared/upstream_direct_request.c \
 	src/shared/upstream_http.c \
 	src/shared/upstream_names.c \

@@ -240,7 +240,7 @@ upstream_direct_open(struct upstream_direct_call *c, const struct upstream_addre
 		upstream_direct_use(conn, c);
 	} else if (upstream_direct_may_open(c)) {
 		c->where = UPSTREAM_DIRECT_ON_CONN;
-		upstream_direct_conn_open(c, a);
+		upstream_direct_open_start(c, a);
 	}
 }
 

@@ -1,5 +1,5 @@
 /* The direct transport: pool and calls (upstream_direct.c), one request (upstream_direct_request.c),
- * one connection (upstream_direct_conn.c). HTTP/1.1 with kept connections, plain or TLS; no proxies.
+ * how a connection is opened (upstream_direct_open.c) and used (upstream_direct_conn.c). HTTP/1.1 with kept connections, plain or TLS; no proxies.
  */
 #ifndef HALE_UPSTREAM_DIRECT_H
 #define HALE_UPSTREAM_DIRECT_H
@@ -118,11 +118,27 @@ void upstream_direct_request_build(struct upstream_direct_call *c, const struct 
 /* From byte `sent` on: how many of iov[] were filled. */
 unsigned upstream_direct_request_rest(const struct upstream_direct_call *c, struct iovec *iov);
 
-/* Connections. Opens one for c; failure ends the call. */
-void upstream_direct_conn_open(struct upstream_direct_call *c, const struct upstream_addresses *a);
+/* Opens a connection for c; failure ends the call. */
+void upstream_direct_open_start(struct upstream_direct_call *c, const struct upstream_addresses *a);
+/* The socket of a connection that is not open yet can be written (or, in the handshake, read). */
+void upstream_direct_open_ready(struct upstream_direct_conn *conn);
+
 /* An idle connection (not in any list any more) takes c and sends at once; never reports. */
 void upstream_direct_conn_use(struct upstream_direct_conn *conn, struct upstream_direct_call *c);
 void upstream_direct_conn_resume(struct upstream_direct_conn *conn);
 void upstream_direct_conn_close(struct upstream_direct_conn *conn);
+
+/* For the one who opens it: events of its new socket; registered or not. */
+void upstream_direct_conn_assign(struct upstream_direct_conn *conn);
+void upstream_direct_conn_watch_read(struct upstream_direct_conn *conn, bool on);
+void upstream_direct_conn_watch_write(struct upstream_direct_conn *conn, bool on);
+/* The socket only: another address is next. */
+void upstream_direct_conn_close_fd(struct upstream_direct_conn *conn);
+/* It is open: sends its call. */
+void upstream_direct_conn_begin(struct upstream_direct_conn *conn);
+/* Closes it and ends its call. */
+void upstream_direct_conn_fail(struct upstream_direct_conn *conn, enum upstream_error e, const char *text);
+/* "what: reason" in the call's own text. */
+const char *upstream_direct_conn_text(struct upstream_direct_conn *conn, const char *what, const char *reason);
 
 #endif

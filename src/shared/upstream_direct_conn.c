@@ -1,11 +1,8 @@
-/* One connection of the direct transport: connect, handshake, write, read.
+/* One connection of the direct transport while it carries a call: write, read, end. upstream_direct_open.c opens it.
  *
  * Reading stays registered from the handshake to the close; writing is tried at once and registered only
  * after EAGAIN. Bytes are read into one scratch buffer of the process and handed out where they lie; a
  * connection keeps only what could not be used yet: a part of a head, or the rest when its call was paused.
- *
- * Addresses are tried one after the other, each for a moment at first and for longer every time around, so
- * that neither a black-holed family nor a slow network decides alone.
  *
  * Whoever reads c->base.ops after a callback sees whether the call was dropped; the connection is then
  * closed here, not by the one who dropped it (`busy`).
@@ -15,24 +12,16 @@
 #include "upstream_direct.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "hale/arena.h"
 #include "hale/clock.h"
 
-#define UPSTREAM_DIRECT_ATTEMPT_MS 300
-#define UPSTREAM_DIRECT_ROUNDS_MAX 6
-
-static void upstream_direct_conn_attempt(struct upstream_direct_conn *conn);
-static void upstream_direct_conn_send(struct upstream_direct_conn *conn);
-
 /* ---- events and end ---- */
 
-static void
+void
 upstream_direct_conn_watch_read(struct upstream_direct_conn *conn, bool on)
 {
 	if (conn->reading == on)
@@ -44,7 +33,7 @@ upstream_direct_conn_watch_read(struct upstream_direct_conn *conn, bool on)
 	conn->reading = on;
 }
 
-static void
+void
 upstream_direct_conn_watch_write(struct upstream_direct_conn *conn, bool on)
 {
 	if (conn->writing == on)
@@ -56,7 +45,7 @@ upstream_direct_conn_watch_write(struct upstream_direct_conn *conn, bool on)
 	conn->writing = on;
 }
 
-static void
+void
 upstream_direct_conn_close_fd(struct upstream_direct_conn *conn)
 {
 	/* Not by `reading`: an event may also have been activated by hand. */
@@ -103,14 +92,13 @@ upstream_direct_conn_abandon(struct upstream_direct_conn *conn)
 	return c;
 }
 
-static void
+void
 upstream_direct_conn_fail(struct upstream_direct_conn *conn, enum upstream_error e, const char *text)
 {
 	upstream_direct_call_end(upstream_direct_conn_abandon(conn), e, text);
 }
 
-/* "what: reason" in the call's own text. */
-static const char *
+const char *
 upstream_direct_conn_text(struct upstream_direct_conn *conn, const char *what, const char *reason)
 {
 	struct upstream_direct_call *c = conn->call;
@@ -408,7 +396,7 @@ upstream_direct_conn_send(struct upstream_direct_conn *conn)
 	upstream_direct_conn_watch_write(conn, false);
 }
 
-static void
+void
 upstream_direct_conn_begin(struct upstream_direct_conn *conn)
 {
 	struct upstream_direct_call *c = conn->call;
@@ -428,102 +416,7 @@ upstream_direct_conn_use(struct upstream_direct_conn *conn, struct upstream_dire
 	upstream_direct_conn_begin(conn);
 }
 
-/* ---- opening ---- */
-
-static void
-upstream_direct_conn_open_cb(struct upstream_direct_conn *conn)
-{
-	conn->state = UPSTREAM_DIRECT_OPEN;
-	conn->call->base.connected = true;
-	upstream_direct_conn_begin(conn);
-}
-
-static int
-upstream_direct_conn_session_cb(SSL *ssl, SSL_SESSION *session)
-{
-	struct upstream_direct_conn *conn = SSL_get_app_data(ssl);
-
-	if (!conn) /* a tunnel's, from the same context */
-		return 0;
-	if (conn->host->session)
-		SSL_SESSION_free(conn->host->session);
-	conn->host->session = session;
-	return 1;
-}
-
-static void
-upstream_direct_conn_handshake(struct upstream_direct_conn *conn)
-{
-	const char *reason;
-	long verified;
-	int rc, error;
-
-	ERR_clear_error();
-	rc = SSL_do_handshake(conn->ssl);
-	if (rc == 1) {
-		upstream_direct_conn_watch_write(conn, false);
-		upstream_direct_conn_open_cb(conn);
-		return;
-	}
-	error = SSL_get_error(conn->ssl, rc);
-	if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
-		upstream_direct_conn_watch_read(conn, true);
-		upstream_direct_conn_watch_write(conn, error == SSL_ERROR_WANT_WRITE);
-		return;
-	}
-	verified = SSL_get_verify_result(conn->ssl);
-	reason = ERR_reason_error_string(ERR_peek_last_error());
-	if (!conn->host->insecure && verified != X509_V_OK)
-		reason = X509_verify_cert_error_string(verified);
-	upstream_direct_conn_text(conn, "TLS handshake failed", reason ? reason : "connection closed by the peer");
-	upstream_direct_conn_fail(conn, UPSTREAM_ETLS, conn->call->text);
-}
-
-static bool
-upstream_direct_conn_ssl(struct upstream_direct_conn *conn)
-{
-	struct upstream_direct_host *h = conn->host;
-	SSL_CTX *ctx = upstream_tls_client(h->direct->u->tls, h->insecure);
-
-	SSL_CTX_sess_set_new_cb(ctx, upstream_direct_conn_session_cb);
-	conn->ssl = upstream_tls_open(h->direct->u->tls, &h->at, h->insecure);
-	if (!conn->ssl || SSL_set_fd(conn->ssl, conn->fd) != 1)
-		return false;
-	SSL_set_app_data(conn->ssl, conn);
-	if (h->session)
-		SSL_set_session(conn->ssl, h->session);
-	return true;
-}
-
-static void
-upstream_direct_conn_connected(struct upstream_direct_conn *conn)
-{
-	struct upstream_direct_host *h = conn->host;
-
-	event_del(&conn->attempt);
-	upstream_direct_conn_watch_write(conn, false);
-	upstream_names_report(h->direct->names, h->at.name, &conn->addresses.address[conn->address], true);
-	if (!h->tls) {
-		upstream_direct_conn_open_cb(conn);
-		return;
-	}
-	conn->state = UPSTREAM_DIRECT_HANDSHAKE;
-	conn->call->phase = UPSTREAM_TLS;
-	if (upstream_direct_conn_ssl(conn)) {
-		upstream_direct_conn_handshake(conn);
-		return;
-	}
-	upstream_direct_conn_fail(conn, UPSTREAM_ETLS, "TLS could not be prepared for this host");
-}
-
-/* The current address refused. */
-static void
-upstream_direct_conn_refused(struct upstream_direct_conn *conn, int error)
-{
-	upstream_direct_conn_text(conn, "connection failed", strerror(error));
-	conn->dead |= 1u << conn->address;
-	upstream_direct_conn_attempt(conn);
-}
+/* ---- what the loop says ---- */
 
 static void
 upstream_direct_conn_rd_cb(evutil_socket_t fd, short what, void *arg)
@@ -535,7 +428,7 @@ upstream_direct_conn_rd_cb(evutil_socket_t fd, short what, void *arg)
 	if (conn->idle)
 		upstream_direct_conn_idle_read(conn);
 	else if (conn->state == UPSTREAM_DIRECT_HANDSHAKE)
-		upstream_direct_conn_handshake(conn);
+		upstream_direct_open_ready(conn);
 	else if (!conn->call->base.paused && conn->call->where == UPSTREAM_DIRECT_ON_CONN)
 		upstream_direct_conn_read(conn);
 }
@@ -544,19 +437,10 @@ static void
 upstream_direct_conn_wr_cb(evutil_socket_t fd, short what, void *arg)
 {
 	struct upstream_direct_conn *conn = arg;
-	socklen_t len = sizeof(int);
-	int error = 0;
 
 	(void)what;
-	if (conn->state == UPSTREAM_DIRECT_CONNECTING) {
-		if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1)
-			error = errno;
-		if (error)
-			upstream_direct_conn_refused(conn, error);
-		else
-			upstream_direct_conn_connected(conn);
-	} else if (conn->state == UPSTREAM_DIRECT_HANDSHAKE) {
-		upstream_direct_conn_handshake(conn);
+	if (conn->state != UPSTREAM_DIRECT_OPEN) {
+		upstream_direct_open_ready(conn);
 	} else if (conn->call) {
 		upstream_direct_conn_send(conn);
 		/* TLS may have wanted to write before it can read. */
@@ -567,94 +451,11 @@ upstream_direct_conn_wr_cb(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-static int
-upstream_direct_conn_socket(struct upstream_direct_conn *conn)
+void
+upstream_direct_conn_assign(struct upstream_direct_conn *conn)
 {
-	union upstream_address a = conn->addresses.address[conn->address];
 	struct event_base *base = conn->host->direct->u->base;
-	socklen_t len = a.any.sa_family == AF_INET6 ? sizeof(a.six) : sizeof(a.four);
-	int one = 1;
 
-	if (a.any.sa_family == AF_INET6)
-		a.six.sin6_port = htons(conn->host->at.port);
-	else
-		a.four.sin_port = htons(conn->host->at.port);
-	conn->fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (conn->fd == -1)
-		return errno;
-	setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	setsockopt(conn->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 	event_assign(&conn->rd, base, conn->fd, EV_READ | EV_PERSIST, upstream_direct_conn_rd_cb, conn);
 	event_assign(&conn->wr, base, conn->fd, EV_WRITE | EV_PERSIST, upstream_direct_conn_wr_cb, conn);
-	if (connect(conn->fd, &a.any, len) == -1 && errno != EINPROGRESS)
-		return errno;
-	upstream_direct_conn_watch_write(conn, true);
-	return 0;
-}
-
-/* Tries addresses until one takes the connection or answers later; ends the call when all refused. */
-static void
-upstream_direct_conn_attempt(struct upstream_direct_conn *conn)
-{
-	const unsigned n = conn->addresses.n, all = (1u << n) - 1;
-	struct upstream_direct_host *h = conn->host;
-
-	event_del(&conn->attempt);
-	while (conn->dead != all) {
-		unsigned ms, error;
-		struct timeval tv;
-
-		if (conn->fd >= 0)
-			upstream_direct_conn_close_fd(conn);
-		while (conn->dead & 1u << conn->address) {
-			conn->address = (conn->address + 1) % n;
-			conn->round += conn->address == 0;
-		}
-		error = (unsigned)upstream_direct_conn_socket(conn);
-		if (error) {
-			upstream_direct_conn_text(conn, "connection failed", strerror((int)error));
-			conn->dead |= 1u << conn->address;
-			continue;
-		}
-		/* The last one left, or the last time around: for as long as the call may last. */
-		if ((conn->dead | 1u << conn->address) == all || conn->round >= UPSTREAM_DIRECT_ROUNDS_MAX)
-			return;
-		ms = UPSTREAM_DIRECT_ATTEMPT_MS << (2 * conn->round);
-		tv = (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-		event_add(&conn->attempt, &tv);
-		return;
-	}
-	upstream_names_report(h->direct->names, h->at.name, NULL, false);
-	upstream_direct_conn_fail(conn, UPSTREAM_ECONNECT, conn->call->text);
-}
-
-static void
-upstream_direct_conn_attempt_cb(evutil_socket_t fd, short what, void *arg)
-{
-	struct upstream_direct_conn *conn = arg;
-
-	(void)fd;
-	(void)what;
-	conn->address = (conn->address + 1) % conn->addresses.n;
-	conn->round += conn->address == 0;
-	upstream_direct_conn_attempt(conn);
-}
-
-void
-upstream_direct_conn_open(struct upstream_direct_call *c, const struct upstream_addresses *a)
-{
-	struct upstream_direct_conn *conn = xcalloc(1, sizeof(*conn));
-	struct upstream_direct_host *h = c->host;
-
-	HALE_ASSERT(a->n > 0 && a->n <= UPSTREAM_ADDRESSES_MAX);
-	conn->host = h;
-	conn->fd = -1;
-	conn->call = c;
-	conn->addresses = *a;
-	c->conn = conn;
-	c->phase = UPSTREAM_CONNECT;
-	h->nconn++;
-	h->direct->nconn++;
-	evtimer_assign(&conn->attempt, h->direct->u->base, upstream_direct_conn_attempt_cb, conn);
-	upstream_direct_conn_attempt(conn);
 }
