@@ -134,10 +134,13 @@ prober_verdict_traffic(const struct prober_verdicts *v, uint32_t i, struct polic
 	} while ((j = v->env.id->same[j]) != i);
 }
 
+/* How old a real success may be: every one is seen by a look, though jitter makes the next look a tenth later. */
 static uint64_t
 prober_verdict_window(const struct prober_verdicts *v)
 {
-	return v->env.conf->general.health_check_interval_s * NS_PER_SEC;
+	uint64_t interval_ns = v->env.conf->general.health_check_interval_s * NS_PER_SEC;
+
+	return interval_ns + interval_ns / 4;
 }
 
 /* The verdict that real traffic has disproved, as it is shown. */
