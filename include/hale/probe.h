@@ -28,6 +28,7 @@ struct probe_request {
 	const char *content_type; /* NULL for GET */
 	enum mode mode; /* resolved, never MODE_NONE */
 	const struct provider_op *op; /* the cell that built it: judges the answer (essential) */
+	const struct deployment *as; /* whose address and credentials these are, for sign() */
 	const char *model; /* as displayed in /health: health_check_model or the configured model */
 };
 

@@ -286,7 +286,7 @@ static bool
 prober_check_sign(const struct prober_check *c, struct upstream_request *r, struct http_header *header)
 {
 	struct provider_sign s = {
-		.d = c->deployment, .endpoint = r->endpoint, .body = r->body, .nbody = r->nbody, .now_real_ns = clock_real_ns(),
+		.d = c->request.as, .endpoint = r->endpoint, .body = r->body, .nbody = r->nbody, .now_real_ns = clock_real_ns(),
 	};
 
 	if (!c->request.op->sign)

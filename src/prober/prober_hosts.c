@@ -18,12 +18,13 @@ struct host_entry {
 static struct host_entry
 prober_hosts_entry(const struct deployment *d)
 {
-	struct host_entry e = {.deployment = d->index, .local = d->provider->local};
+	const struct deployment *as = d->probe.as ? d->probe.as : d;
+	struct host_entry e = {.deployment = d->index, .local = as->provider->local};
 	const char *rest;
 
-	e.name = d->api_base ? d->api_base : d->provider->default_base;
+	e.name = as->api_base ? as->api_base : as->provider->default_base;
 	if (!e.name)
-		e.name = d->provider->name;
+		e.name = as->provider->name;
 	rest = strstr(e.name, "://");
 	rest = rest ? rest + 3 : e.name;
 	e.len = (size_t)(rest - e.name) + strcspn(rest, "/?#");

@@ -117,28 +117,13 @@ conf_model_trim_slashes(const struct conf_model *m, const char *base)
 	return arena_strndup(m->build->arena, base, len);
 }
 
-/* Provider, address, key and version; false: unknown provider or no model, entry left out. */
-static bool
-conf_model_provider(const struct conf_model *m, struct deployment *d)
+/* Address, key and version at provider d->provider: those of the file, else that provider's variables and defaults. */
+static void
+conf_model_access(const struct conf_model *m, struct deployment *d)
 {
-	const char *custom = conf_model_nonempty(conf_get_string(d->params, "custom_llm_provider"));
-	const struct provider *p = provider_of_model(d->model, custom, &d->upstream_model);
+	const struct provider *p = d->provider;
 	const char *base = conf_model_nonempty(d->api_base);
-	char shown[64];
 
-	if (p == NULL) {
-		const struct conf_node *at = conf_get(d->params, custom ? "custom_llm_provider" : "model");
-
-		conf_check_warn(m->build, at, "no provider is known for %s, so the entry is left out; known are %s",
-		                conf_check_show(at, shown, sizeof(shown)), provider_list());
-		return false;
-	}
-	if (*d->upstream_model == '\0') {
-		conf_check_error(m->build, conf_get(d->params, "model"), "%s names no model, use provider/model",
-		                 conf_check_show(conf_get(d->params, "model"), shown, sizeof(shown)));
-		return false;
-	}
-	d->provider = p;
 	if (base == NULL)
 		base = conf_model_nonempty(conf_get_string(d->params, "base_url"));
 	if (base == NULL && p->aws)
@@ -162,6 +147,50 @@ conf_model_provider(const struct conf_model *m, struct deployment *d)
 		d->api_version = p->default_version;
 	if (p->aws)
 		conf_aws_resolve(m->build, m->index->variables, d);
+}
+
+/* A health_check_model of another provider is asked as that provider is: what was resolved for ours must not go there. An
+ * api_version is ours alone. */
+static void
+conf_model_probed_as(const struct conf_model *m, struct deployment *d)
+{
+	const struct provider *p = probe_cell_provider(d);
+	struct deployment *as;
+
+	if (p == d->provider)
+		return;
+	as = arena_alloc(m->build->arena, sizeof(*as));
+	*as = *d;
+	as->provider = p;
+	as->upstream_model = strchr(d->probe.model, '/') + 1;
+	as->api_version = NULL;
+	conf_model_access(m, as);
+	d->probe.as = as;
+}
+
+/* Provider, address, key and version; false: unknown provider or no model, entry left out. */
+static bool
+conf_model_provider(const struct conf_model *m, struct deployment *d)
+{
+	const char *custom = conf_model_nonempty(conf_get_string(d->params, "custom_llm_provider"));
+	const struct provider *p = provider_of_model(d->model, custom, &d->upstream_model);
+	char shown[64];
+
+	if (p == NULL) {
+		const struct conf_node *at = conf_get(d->params, custom ? "custom_llm_provider" : "model");
+
+		conf_check_warn(m->build, at, "no provider is known for %s, so the entry is left out; known are %s",
+		                conf_check_show(at, shown, sizeof(shown)), provider_list());
+		return false;
+	}
+	if (*d->upstream_model == '\0') {
+		conf_check_error(m->build, conf_get(d->params, "model"), "%s names no model, use provider/model",
+		                 conf_check_show(conf_get(d->params, "model"), shown, sizeof(shown)));
+		return false;
+	}
+	d->provider = p;
+	conf_model_probed_as(m, d);
+	conf_model_access(m, d);
 	return true;
 }
 
@@ -279,7 +308,7 @@ conf_model_mode(const struct conf_model *m, const struct deployment *d)
 		at = conf_get(d->params, "model");
 	if (probe_cell(d, &mode) == NULL && wanted != MODE_NONE)
 		conf_check_warn(m->build, at, "no probe for mode %s of provider %s: the state will stay unknown",
-		                mode_name(wanted), d->provider->name);
+		                mode_name(wanted), probe_cell_provider(d)->name);
 }
 
 static void

@@ -98,7 +98,7 @@ identity_credential(struct strbuf *b, const struct deployment *d, const struct p
 {
 	bool any = d->api_key || q->op->sign;
 
-	if (d->api_base && strncmp(q->endpoint.url, d->api_base, strlen(d->api_base)) != 0)
+	if (d->probe.as || (d->api_base && strncmp(q->endpoint.url, d->api_base, strlen(d->api_base)) != 0))
 		return false;
 	identity_text(b, d->provider->name);
 	identity_text(b, d->api_base ? d->api_base : q->endpoint.url);

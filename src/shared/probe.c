@@ -22,7 +22,9 @@ probe_resolve_target(struct probe_build *b, const char **why)
 	const struct provider *p = probe_cell_provider(d);
 	size_t prefix = strlen(p->name);
 
-	b->target = *d;
+	b->out->as = d->probe.as ? d->probe.as : d;
+	b->target = *b->out->as;
+	b->target.organization = d->organization;
 	b->model = d->upstream_model;
 	b->out->model = d->model;
 	if (d->probe.model) {
@@ -31,12 +33,6 @@ probe_resolve_target(struct probe_build *b, const char **why)
 			b->model += prefix + 1;
 	} else if (p->aws) {
 		b->out->model = bedrock_model_shown(b->arena, b->model);
-	}
-	if (p != d->provider) {
-		b->target.provider = p;
-		b->target.api_base = d->api_base_set ? d->api_base : p->default_base;
-		b->target.api_key = conf_get_string(d->params, "api_key");
-		b->target.api_version = p->default_version;
 	}
 	b->target.upstream_model = b->model;
 	if (!strchr(b->model, '*'))

@@ -200,16 +200,24 @@ redact_set_finish(struct redact_set *s)
 }
 
 static void
+redact_set_access(struct redact_set *s, const struct deployment *d)
+{
+	redact_set_add(s, d->api_key);
+	redact_set_add(s, d->aws.key_id);
+	redact_set_add(s, d->aws.secret);
+	redact_set_add(s, d->aws.token);
+}
+
+static void
 redact_set_collect(struct redact_set *s, const struct conf *c)
 {
 	redact_set_walk(s, c->root, false);
 	redact_set_add(s, c->general.master_key);
 	redact_set_add(s, c->general.database_url);
 	for (uint32_t i = 0; i < c->ndeployment; i++) {
-		redact_set_add(s, c->deployment[i].api_key);
-		redact_set_add(s, c->deployment[i].aws.key_id);
-		redact_set_add(s, c->deployment[i].aws.secret);
-		redact_set_add(s, c->deployment[i].aws.token);
+		redact_set_access(s, &c->deployment[i]);
+		if (c->deployment[i].probe.as)
+			redact_set_access(s, c->deployment[i].probe.as);
 	}
 }
 

@@ -177,9 +177,9 @@ render_request_body(struct strbuf *out, const struct conf *c, const struct probe
 
 /* How the failed probe looked: only for those who may see addresses. */
 static void
-render_request(struct strbuf *out, const struct conf *c, const struct deployment *d, const struct probe_request *q)
+render_request(struct strbuf *out, const struct conf *c, const struct probe_request *q)
 {
-	const char *base = d->api_base ? d->api_base : q->endpoint.url;
+	const char *base = q->as->api_base ? q->as->api_base : q->endpoint.url;
 	struct strbuf b;
 
 	strbuf_init(&b, 0);
@@ -321,7 +321,7 @@ render_entry(struct render *r, const struct deployment *d, const struct htable_v
 		if (!healthy)
 			render_error(out, v, &detail);
 		if (!healthy && r->admin && built)
-			render_request(out, r->conf, d, &q);
+			render_request(out, r->conf, &q);
 	}
 	worker_render_member(out, "model_id", d->id);
 	if (details)

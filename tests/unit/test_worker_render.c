@@ -37,6 +37,7 @@ probe_request_build(struct arena *a, const struct conf *c, const struct deployme
 		.body_len = strlen("not for people"),
 		.shown = "{\"model\":\"gpt-4\",\"user\":\"team-a-key-1\"}",
 		.content_type = "application/json",
+		.as = d,
 		.model = d->wildcard ? "openai/cheap" : d->model,
 	};
 	out->endpoint.header[0] = (struct http_header){"Authorization", "Bearer team-a-key-1"};
