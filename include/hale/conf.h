@@ -71,7 +71,8 @@ struct conf_router {
 	uint32_t stream_timeout_ms; /* first byte of a stream; 0: timeout_ms */
 	uint32_t cooldown_time_ms, allowed_fails, retry_after_ms;
 	bool allowed_fails_set, disable_cooldowns;
-	const struct conf_node *allowed_fails_policy, *model_group_alias, *fallbacks; /* for later use; or NULL */
+	const struct conf_node *allowed_fails_policy, *fallbacks; /* for later use; or NULL */
+	const struct conf_node *model_group_alias; /* as written: conf_alias_find() resolves; or NULL */
 };
 
 /* hale_settings: every bound of the daemon. Bytes, counts and milliseconds as the names say. */
@@ -150,6 +151,9 @@ const char *conf_env(const struct conf *c, const char *name);
 bool conf_is_background(const struct conf *c, const struct deployment *d);
 /* Exact group name, NULL when there is none. */
 const struct conf_group *conf_group_find(const struct conf *c, const char *name);
+/* What a further name of router_settings.model_group_alias stands for, NULL when it is none. One step: the result is a
+ * name like any other, and no alias again. */
+const char *conf_alias_find(const struct conf *c, const char *name);
 /* First deployment with that id, NULL when there is none. O(1). */
 const struct deployment *conf_deployment_find(const struct conf *c, const char *id);
 

@@ -68,6 +68,14 @@ conf_group_find(const struct conf *c, const char *name)
 	return at ? &c->group[*at] : NULL;
 }
 
+const char *
+conf_alias_find(const struct conf *c, const char *name)
+{
+	const uint32_t *at = strmap_get(&c->index->aliases, name);
+
+	return at ? c->index->alias[*at] : NULL;
+}
+
 const struct deployment *
 conf_deployment_find(const struct conf *c, const char *id)
 {
@@ -164,6 +172,43 @@ conf_check_group_names(struct conf_build *b, const struct conf *c)
 			conf_check_warn(b, n, "there is no model group \"%.60s\" in model_list", *name);
 }
 
+static bool
+conf_has_wildcard(const struct conf *c)
+{
+	for (uint32_t i = 0; i < c->ngroup; i++)
+		if (c->group[i].wildcard)
+			return true;
+	return false;
+}
+
+/* Makes the further names of groups known. What an alias stands for is text, or a map with it. */
+static void
+conf_aliases(struct conf_build *b, const struct conf *c, struct conf_index *index)
+{
+	const struct conf_node *map = c->router.model_group_alias, *n;
+	uint32_t count = 0;
+
+	for (n = map ? map->child : NULL; n; n = n->next)
+		count++;
+	strmap_init(&index->aliases, b->arena, count);
+	index->alias = arena_alloc(b->arena, (count + 1) * sizeof(*index->alias));
+	count = 0;
+	for (n = map ? map->child : NULL; n; n = n->next) {
+		const char *target = n->kind == CONF_STRING ? n->v.string : conf_get_string(n, "model");
+
+		if (n->kind == CONF_NULL)
+			continue;
+		if (target == NULL || *target == '\0') {
+			conf_check_error(b, n, "must be the name of a group, or a map with it as model");
+			continue;
+		}
+		if (!conf_group_find(c, target) && !conf_deployment_find(c, target) && !conf_has_wildcard(c))
+			conf_check_warn(b, n, "there is no model group \"%.60s\" in model_list", target);
+		index->alias[count] = target;
+		*strmap_put(&index->aliases, n->key, 0) = count++;
+	}
+}
+
 /* From the tree to *out, which the arena owns. */
 static int
 conf_build(struct conf_build *b, struct conf_node *root, const char *path, struct conf **out)
@@ -185,6 +230,7 @@ conf_build(struct conf_build *b, struct conf_node *root, const char *path, struc
 	conf_derive(b, c);
 	conf_model_load(b, c, index);
 	conf_check_group_names(b, c);
+	conf_aliases(b, c, index);
 	conf_check_finish(b);
 	if (b->errs->nerror)
 		return HALE_ECONF;

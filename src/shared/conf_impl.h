@@ -26,6 +26,8 @@ struct deployment;
 /* Fast access to a finished configuration. */
 struct conf_index {
 	struct strmap ids, groups;        /* to positions */
+	struct strmap aliases;            /* to positions in alias, the groups that they stand for */
+	const char **alias;
 	const struct conf_node *variables; /* environment_variables */
 };
 

@@ -279,11 +279,14 @@ worker_route_glob(const char *pattern, const char *model, const char **star, siz
 void
 worker_route_resolve(const struct conf *c, const char *model, struct route_target *out)
 {
-	const struct conf_group *g = conf_group_find(c, model);
+	const char *alias = conf_alias_find(c, model);
+	const struct conf_group *g;
 	const struct deployment *d;
 	size_t best = 0;
 
 	*out = (struct route_target){.match = ROUTE_MATCH_NONE};
+	model = alias ? alias : model;
+	g = conf_group_find(c, model);
 	if (g && !g->wildcard) {
 		out->match = ROUTE_MATCH_GROUP;
 		out->group = (uint32_t)(g - c->group);

@@ -60,14 +60,14 @@ bool worker_route_is_eligible(const struct conf *c, const struct deployment *d, 
 /* candidates -> health filter -> cooldown filter -> safety net -> blocked -> order -> weighted shuffle. */
 void worker_route(const struct route_input *in, struct route_result *out);
 
-/* Which deployments a model name means: exact group, deployment id, provider model, then the wildcard group
+/* Which deployments a model name, or what it is an alias for, means: exact group, deployment id, provider model, then the wildcard group
  * with the longest literal part. */
 enum route_match { ROUTE_MATCH_NONE, ROUTE_MATCH_GROUP, ROUTE_MATCH_WILDCARD, ROUTE_MATCH_ID };
 struct route_target {
 	enum route_match match;
 	uint32_t group;      /* position in conf.group */
 	uint32_t deployment; /* for ROUTE_MATCH_ID */
-	const char *star;    /* for ROUTE_MATCH_WILDCARD: the text that * stands for, inside `model` */
+	const char *star;    /* for ROUTE_MATCH_WILDCARD: the text that * stands for, inside that name */
 	size_t star_len;
 };
 void worker_route_resolve(const struct conf *c, const char *model, struct route_target *out);

@@ -369,6 +369,8 @@ test_warnings(void **state)
 		{MODEL_A "  model_info: {helth_check_timeout: 5, my_own: 1}\n", "did you mean \"health_check_timeout\"?"},
 		{"general_settings: {background_health_check_model_groups: [a, b]}\n" MODEL_A,
 	         "t.yaml:1:58: background_health_check_model_groups: there is no model group \"b\" in model_list"},
+		{"router_settings: {model_group_alias: {b: a, c: zz}}\n" MODEL_A,
+	         "t.yaml:1:48: c: there is no model group \"zz\" in model_list"},
 		{"model_list: [{model_name: a, litellm_params: {model: azure/x}}]\n",
 	         "t.yaml:1:54: model: provider azure has no address of its own, set api_base"},
 	};
@@ -405,6 +407,10 @@ test_wrong_values(void **state)
 	         "t.yaml:1:59: background_health_check_model_groups: must be a list of model group names"},
 		{"router_settings: {background_health_check_model_groups: [null]}\n",
 	         "t.yaml:1:58: background_health_check_model_groups: must be a list of model group names"},
+		{"router_settings: {model_group_alias: {b: {hidden: true}}}\n",
+	         "t.yaml:1:42: b: must be the name of a group, or a map with it as model"},
+		{"router_settings: {model_group_alias: {b: 5}}\n",
+	         "t.yaml:1:42: b: must be the name of a group, or a map with it as model"},
 		{"router_settings: {health_check_interval: 5}\n",
 	         "t.yaml:1:42: health_check_interval: 'health_check_interval' is NOT a valid router_settings parameter. Please "
 	         "move it to 'general_settings'."},
