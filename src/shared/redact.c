@@ -118,17 +118,47 @@ redact_is_secret_name(const char *name)
 }
 
 static void
-redact_set_add(struct redact_set *s, const char *text)
+redact_set_addn(struct redact_set *s, const char *text, size_t len)
 {
-	size_t len = text ? strlen(text) : 0;
+	size_t digit = strcspn(text, "0123456789");
 
-	if (len < REDACT_SHORTEST || (len < REDACT_SHORTEST_WORD && strpbrk(text, "0123456789") == NULL))
+	if (len < REDACT_SHORTEST || (len < REDACT_SHORTEST_WORD && digit >= len))
 		return;
 	if (s->count == s->cap) {
 		s->cap = s->cap ? s->cap * 2 : 32;
 		s->secret = xrealloc(s->secret, s->cap * sizeof(*s->secret));
 	}
 	s->secret[s->count++] = (struct redact_secret){.text = text, .len = len, .parent = -1};
+}
+
+/* What follows the scheme of an Authorization header counts by itself, too. */
+static void
+redact_set_add(struct redact_set *s, const char *text)
+{
+	static const char *const schemes[] = {"Bearer ", "Basic ", "Token "};
+
+	if (text == NULL)
+		return;
+	redact_set_addn(s, text, strlen(text));
+	for (size_t i = 0; i < HALE_COUNT(schemes); i++)
+		if (strncasecmp(text, schemes[i], strlen(schemes[i])) == 0)
+			redact_set_addn(s, text + strlen(schemes[i]), strlen(text) - strlen(schemes[i]));
+}
+
+/* The password of scheme://user:password@host, which may be named without its address. */
+static void
+redact_set_add_url(struct redact_set *s, const char *url)
+{
+	const char *p = url ? strstr(url, "://") : NULL, *end, *colon;
+
+	if (p == NULL)
+		return;
+	p += 3;
+	for (end = p + strcspn(p, "/?#"); end > p && *end != '@'; end--)
+		;
+	colon = memchr(p, ':', (size_t)(end - p));
+	if (colon)
+		redact_set_addn(s, colon + 1, (size_t)(end - colon) - 1);
 }
 
 /* Strings at and below a node that is secret itself or has a secret name. The loader bounds the depth. */
@@ -206,6 +236,8 @@ redact_set_access(struct redact_set *s, const struct deployment *d)
 	redact_set_add(s, d->aws.key_id);
 	redact_set_add(s, d->aws.secret);
 	redact_set_add(s, d->aws.token);
+	redact_set_add_url(s, d->api_base);
+	redact_set_add_url(s, d->proxy);
 }
 
 static void
@@ -214,6 +246,7 @@ redact_set_collect(struct redact_set *s, const struct conf *c)
 	redact_set_walk(s, c->root, false);
 	redact_set_add(s, c->general.master_key);
 	redact_set_add(s, c->general.database_url);
+	redact_set_add_url(s, c->general.database_url);
 	for (uint32_t i = 0; i < c->ndeployment; i++) {
 		redact_set_access(s, &c->deployment[i]);
 		if (c->deployment[i].probe.as)

@@ -100,7 +100,10 @@ make_conf(struct conf *c, struct deployment *d)
 	static struct conf_node list = {.kind = CONF_LIST, .key = "model_list", .child = &entry};
 	static struct conf_node root = {.kind = CONF_MAP, .child = &list};
 
-	*d = (struct deployment){.api_key = "from-the-environment"};
+	*d = (struct deployment){
+		.api_key = "from-the-environment", .api_base = "http://u:base-pass@h/v1:x@y", .proxy = "socks5h://u:proxy:pa@ss@h:1",
+		.aws = {.token = "Bearer shut-away-1"},
+	};
 	*c = (struct conf){.root = &root, .deployment = d, .ndeployment = 1};
 	c->general.master_key = "none"; /* too short to be worth hiding */
 }
@@ -124,6 +127,9 @@ test_known_values(void **state)
 		assert_redacted(&c, "{\"x\":\"inner-blob\"}", "{\"x\":\"in****ob\"}");
 		assert_redacted(&c, "xfrom-the-environmentfrom-the-environment", "xfr****ntfr****nt");
 		assert_redacted(&c, "Bearer team-a-key", "Bearer te****ey");
+		assert_redacted(&c, "base-pass, not u or h/v1", "ba****ss, not u or h/v1"); /* without its address */
+		assert_redacted(&c, "proxy:pa@ss", "pr****ss");
+		assert_redacted(&c, "shut-away-1", "sh****-1"); /* without its scheme */
 	}
 	arena_freep(&a);
 }
