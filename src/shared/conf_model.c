@@ -309,6 +309,9 @@ conf_model_mode(const struct conf_model *m, const struct deployment *d)
 	if (probe_cell(d, &mode) == NULL && wanted != MODE_NONE)
 		conf_check_warn(m->build, at, "no probe for mode %s of provider %s: the state will stay unknown",
 		                mode_name(wanted), probe_cell_provider(d)->name);
+	if (wanted == MODE_REALTIME && d->proxy)
+		conf_check_warn(m->build, at, "realtime sessions do not go through a proxy, and this deployment has one: they are "
+		                              "refused, and it is not probed");
 }
 
 static void

@@ -498,7 +498,8 @@ const struct conf_option conf_schema[] = {
 	{"http2", CONF_SEC_INFO, CONF_TYPE_BOOL, ANY_NUMBER, D(http2), .fallback = "false", .flags = CONF_OPT_OURS,
 	 .help = "Offer HTTP/2 to the upstream in TLS: all requests of a worker share one connection"},
 	{"proxy", CONF_SEC_INFO, CONF_TYPE_STRING, ANY_NUMBER, D(proxy), .flags = CONF_OPT_OURS | CONF_OPT_SECRET,
-	 .help = "Proxy towards the upstream, or none; unset: hale_settings.upstream_proxy"},
+	 .help = "Proxy towards the upstream, or none; unset: hale_settings.upstream_proxy. Realtime sessions go through none and "
+	         "are refused where one is set"},
 	{"supported_environments", CONF_SEC_INFO, CONF_TYPE_STRINGS, ANY_NUMBER, NOWHERE,
 	 .help = "Not loaded unless LITELLM_ENVIRONMENT is one of these"},
 	{"disable_background_health_check", CONF_SEC_INFO, CONF_TYPE_BOOL, ANY_NUMBER, D(probe.disabled),

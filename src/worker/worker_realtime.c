@@ -460,7 +460,12 @@ worker_realtime_next(struct realtime *s)
 	struct choose_refusal no;
 	const char *model;
 
-	d = worker_choose_next(&s->choice, &no);
+	/* The tunnel knows no proxies, and nobody who set one wants it gone around: such deployments are passed over. */
+	while ((d = worker_choose_next(&s->choice, &no)) != NULL && d->proxy) {
+		worker_choose_refused(&s->choice, d);
+		if (!worker_choose_has_fresh(&s->choice))
+			break;
+	}
 	if (d == NULL) {
 		worker_realtime_no_choice(s, &no);
 		return;

@@ -245,6 +245,37 @@ def test_no_upstream(hale, sim):
         assert answer.status == 502 and answer.error()["code"] == "upstream_connect_error"
 
 
+PROXY = "http://user:secret9pass@127.0.0.1:1"
+
+
+def test_a_proxy_is_not_gone_around(hale, sim):
+    """Said when the file is read and to the client; nothing goes to the upstream, and nothing to the proxy."""
+    behind = realtime(sim)
+    behind["model_info"] = {**INFO, "proxy": PROXY}
+    daemon = hale({**config(behind), "router_settings": {"num_retries": 0}})
+    assert "mode: realtime sessions do not go through a proxy, and this deployment has one" in daemon.log
+    with Raw(daemon.port) as c:
+        answer = c.send(handshake()).answer()
+        assert answer.status == 500 and "do not go through a proxy" in answer.error()["message"], answer.body
+    (entry,) = health_of(daemon)["unhealthy_endpoints"]
+    assert (entry["state"], entry["reason"]) == ("unknown", "no_probe")
+    assert sim.count("sk-a") == 0 and "secret9pass" not in daemon.log
+
+
+def test_who_has_no_proxy_is_asked(hale, sim):
+    behind = realtime(sim)
+    behind["model_info"] = {**INFO, "proxy": PROXY}
+    daemon = hale({**config(behind, behind, realtime(sim, key="sk-b")), "router_settings": {"num_retries": 0}})
+
+    async def talk():
+        async with connect(daemon) as ws:
+            return (await event(ws))["type"]
+
+    for _ in range(8):
+        assert asyncio.run(talk()) == "session.created"
+    assert (sim.count("sk-a"), sim.count("sk-b")) == (0, 8)
+
+
 def test_health_decides(hale, sim):
     """What a probe found behind 101 (OpenAI looks at keys only then) keeps sessions away from that deployment."""
     sim.fault("sk-a", error_event="invalid_api_key")
