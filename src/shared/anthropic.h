@@ -4,7 +4,7 @@
 
 #include "hale/err.h"
 #include "hale/provider.h"
-#include "xlate.h"
+#include "xlate_build.h"
 
 /* Members of struct provider_xlate; contracts there. */
 int anthropic_request(const struct deployment *d, const char *model, struct json_object *openai, struct strbuf *out,
@@ -23,26 +23,12 @@ const char *anthropic_error_type(const char *type);
 /* Members that are present replace what is in u: later events of a stream refine earlier ones. */
 void anthropic_usage_read(struct json_object *usage, struct xlate_usage *u);
 
-/* One request on its way: anthropic_request.c writes turns, anthropic_params.c the rest. */
-struct anthropic_build {
-	struct json_object *in, *out, *messages, *system;
-	const char *model, *why;
-	bool bare_tool_turn; /* an assistant turn with tool calls and without its thinking */
-};
-
-/* HALE_EINVAL, with the reason. */
-static inline int
-anthropic_fail(struct anthropic_build *b, const char *why)
-{
-	b->why = why;
-	return HALE_EINVAL;
-}
-
+/* anthropic_request.c writes turns, anthropic_params.c the rest. */
 /* {"type": type}, with the cache mark of the part that it comes from (or NULL). */
 struct json_object *anthropic_request_block(const char *type, struct json_object *part);
 /* response_format; may add to the system messages. */
-int anthropic_params_format(struct anthropic_build *b);
+int anthropic_params_format(struct xlate_build *b);
 /* Everything else. */
-int anthropic_params_fill(struct anthropic_build *b);
+int anthropic_params_fill(struct xlate_build *b);
 
 #endif

@@ -55,12 +55,9 @@ anthropic_answer_join(struct json_object *content, const char *type, const char 
 
 	for (size_t i = 0; i < json_object_array_length(content); i++) {
 		struct json_object *block = json_object_array_get_idx(content, i);
-		struct json_object *text = xlate_get(block, member);
 
-		if (!xlate_is(block, "type", type) || !json_object_is_type(text, json_type_string))
-			continue;
-		strbuf_add(out, json_object_get_string(text), (size_t)json_object_get_string_len(text));
-		any = true;
+		if (xlate_is(block, "type", type) && xlate_join(xlate_get(block, member), out))
+			any = true;
 	}
 	return any;
 }
@@ -88,27 +85,16 @@ anthropic_answer_thinking(struct json_object *content, struct strbuf *scratch, s
 }
 
 static void
-anthropic_answer_tools(struct json_object *content, struct strbuf *scratch, struct strbuf *out)
+anthropic_answer_tools(struct json_object *content, struct strbuf *out)
 {
 	unsigned n = 0;
 
 	for (size_t i = 0; i < json_object_array_length(content); i++) {
 		struct json_object *block = json_object_array_get_idx(content, i);
-		struct json_object *input = xlate_get(block, "input");
 
-		if (!xlate_is(block, "type", "tool_use"))
-			continue;
-		strbuf_puts(out, n++ ? "," : ",\"tool_calls\":[");
-		strbuf_puts(out, "{\"id\":");
-		strbuf_json_string(out, xlate_text(block, "id"));
-		strbuf_puts(out, ",\"type\":\"function\",\"function\":{\"name\":");
-		strbuf_json_string(out, xlate_text(block, "name"));
-		strbuf_clear(scratch);
-		if (input)
-			xlate_plain(input, scratch);
-		strbuf_puts(out, ",\"arguments\":");
-		strbuf_json_string(out, scratch->len ? strbuf_str(scratch) : "{}");
-		strbuf_puts(out, "}}");
+		if (xlate_is(block, "type", "tool_use"))
+			xlate_answer_tool(n++, xlate_text(block, "id"), xlate_text(block, "name"),
+			                  xlate_arguments(xlate_get(block, "input")), out);
 	}
 	if (n)
 		strbuf_putc(out, ']');
@@ -129,9 +115,9 @@ anthropic_answer_write(const char *model, struct json_object *in, struct strbuf 
 		strbuf_puts(out, "null");
 	strbuf_puts(out, ",\"refusal\":null");
 	anthropic_answer_thinking(content, &scratch, out);
-	anthropic_answer_tools(content, &scratch, out);
-	strbuf_printf(out, "},\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":",
-	              anthropic_finish(xlate_text(in, "stop_reason")));
+	anthropic_answer_tools(content, out);
+	xlate_answer_finish(anthropic_finish(xlate_text(in, "stop_reason")), out);
+	strbuf_puts(out, "],\"usage\":");
 	anthropic_usage_read(xlate_get(in, "usage"), &usage);
 	xlate_usage_write(&usage, out);
 	strbuf_putc(out, '}');

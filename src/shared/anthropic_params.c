@@ -15,7 +15,7 @@
 #define ANTHROPIC_MAX_TOKENS 4096
 
 static int
-anthropic_params_tools(struct anthropic_build *b, struct json_object *tools)
+anthropic_params_tools(struct xlate_build *b, struct json_object *tools)
 {
 	struct json_object *list = json_object_new_array();
 
@@ -31,11 +31,11 @@ anthropic_params_tools(struct anthropic_build *b, struct json_object *tools)
 			continue;
 		}
 		if (!xlate_text(f, "name"))
-			return anthropic_fail(b, "a tool needs a function with a name");
+			return xlate_fail(b, "a tool needs a function with a name");
 		t = json_object_new_object();
-		json_object_object_add(t, "name", json_object_new_string(xlate_text(f, "name")));
+		xlate_put_text(t, "name", xlate_text(f, "name"));
 		if (description)
-			json_object_object_add(t, "description", json_object_new_string(description));
+			xlate_put_text(t, "description", description);
 		json_object_object_add(t, "input_schema", xlate_tool_schema(xlate_get(f, "parameters")));
 		if (mark)
 			json_object_object_add(t, "cache_control", json_object_get(mark));
@@ -45,7 +45,7 @@ anthropic_params_tools(struct anthropic_build *b, struct json_object *tools)
 }
 
 static int
-anthropic_params_tool_choice(struct anthropic_build *b)
+anthropic_params_tool_choice(struct xlate_build *b)
 {
 	static const char *const word[][2] = {
 		{"auto", "auto"}, {"none", "none"}, {"required", "any"}, {"any", "any"},
@@ -69,11 +69,11 @@ anthropic_params_tool_choice(struct anthropic_build *b)
 	if (name && (xlate_is(in, "type", "function") || xlate_is(in, "type", "tool")))
 		type = "tool";
 	if (!type)
-		return anthropic_fail(b, "tool_choice must be none, auto, required or name a function");
+		return xlate_fail(b, "tool_choice must be none, auto, required or name a function");
 	out = json_object_new_object();
-	json_object_object_add(out, "type", json_object_new_string(type));
+	xlate_put_text(out, "type", type);
 	if (strcmp(type, "tool") == 0)
-		json_object_object_add(out, "name", json_object_new_string(name));
+		xlate_put_text(out, "name", name);
 	if (single && strcmp(type, "none") != 0)
 		json_object_object_add(out, "disable_parallel_tool_use", json_object_new_boolean(true));
 	json_object_object_add(b->out, "tool_choice", out);
@@ -82,7 +82,7 @@ anthropic_params_tool_choice(struct anthropic_build *b)
 
 /* reasoning_effort as a budget of thinking tokens; 0: none. */
 static int64_t
-anthropic_params_budget(const struct anthropic_build *b)
+anthropic_params_budget(const struct xlate_build *b)
 {
 	/* A turn that called tools must bring its thinking along, or thinking cannot be on. */
 	return b->bare_tool_turn || !catalogue_is_reasoning(b->model) ? 0 : xlate_reasoning_budget(b->in);
@@ -90,7 +90,7 @@ anthropic_params_budget(const struct anthropic_build *b)
 
 /* max_tokens and thinking: the budget counts as output, so the limit must lie above it. */
 static int
-anthropic_params_limits(struct anthropic_build *b, bool *thinks)
+anthropic_params_limits(struct xlate_build *b, bool *thinks)
 {
 	struct json_object *thinking = xlate_get(b->in, "thinking");
 	int64_t limit = ANTHROPIC_MAX_TOKENS, budget = anthropic_params_budget(b);
@@ -100,22 +100,16 @@ anthropic_params_limits(struct anthropic_build *b, bool *thinks)
 	if (thinking)
 		budget = json_object_get_int64(xlate_get(thinking, "budget_tokens"));
 	*thinks = budget > 0;
-	if (budget > 0 && limit <= budget && limit < INT32_MAX && budget < INT32_MAX)
-		limit += budget;
-	json_object_object_add(b->out, "max_tokens", json_object_new_int64(limit));
-	if (thinking) {
+	json_object_object_add(b->out, "max_tokens", json_object_new_int64(xlate_limit_above(limit, budget)));
+	if (thinking)
 		json_object_object_add(b->out, "thinking", json_object_get(thinking));
-	} else if (budget > 0) {
-		thinking = json_object_new_object();
-		json_object_object_add(thinking, "type", json_object_new_string("enabled"));
-		json_object_object_add(thinking, "budget_tokens", json_object_new_int64(budget));
-		json_object_object_add(b->out, "thinking", thinking);
-	}
+	else if (budget > 0)
+		json_object_object_add(b->out, "thinking", xlate_thinking(budget));
 	return 0;
 }
 
 static int
-anthropic_params_stop(struct anthropic_build *b)
+anthropic_params_stop(struct xlate_build *b)
 {
 	struct json_object *list;
 	int rc = xlate_stop(b->in, &list, &b->why);
@@ -126,7 +120,7 @@ anthropic_params_stop(struct anthropic_build *b)
 }
 
 int
-anthropic_params_format(struct anthropic_build *b)
+anthropic_params_format(struct xlate_build *b)
 {
 	struct json_object *in = xlate_get(b->in, "response_format"), *format, *config, *schema, *block;
 
@@ -134,15 +128,15 @@ anthropic_params_format(struct anthropic_build *b)
 		return 0;
 	if (xlate_is(in, "type", "json_object")) {
 		block = anthropic_request_block("text", NULL);
-		json_object_object_add(block, "text", json_object_new_string(XLATE_ASK_JSON));
+		xlate_put_text(block, "text", XLATE_ASK_JSON);
 		json_object_array_add(b->system, block);
 		return 0;
 	}
 	schema = xlate_get(xlate_get(in, "json_schema"), "schema");
 	if (!schema)
-		return anthropic_fail(b, "response_format must be text, json_object or json_schema with a schema");
+		return xlate_fail(b, "response_format must be text, json_object or json_schema with a schema");
 	format = json_object_new_object();
-	json_object_object_add(format, "type", json_object_new_string("json_schema"));
+	xlate_put_text(format, "type", "json_schema");
 	json_object_object_add(format, "schema", json_object_get(schema));
 	config = json_object_new_object();
 	json_object_object_add(config, "format", format);
@@ -151,7 +145,7 @@ anthropic_params_format(struct anthropic_build *b)
 }
 
 static void
-anthropic_params_plain(struct anthropic_build *b, bool thinks)
+anthropic_params_plain(struct xlate_build *b, bool thinks)
 {
 	/* The last two: parameters of Anthropic's own that clients pass through. */
 	static const char *const same[] = {"temperature", "top_p",       "top_k",
@@ -170,13 +164,13 @@ anthropic_params_plain(struct anthropic_build *b, bool thinks)
 	if (user) {
 		struct json_object *metadata = json_object_new_object();
 
-		json_object_object_add(metadata, "user_id", json_object_new_string(user));
+		xlate_put_text(metadata, "user_id", user);
 		json_object_object_add(b->out, "metadata", metadata);
 	}
 }
 
 int
-anthropic_params_fill(struct anthropic_build *b)
+anthropic_params_fill(struct xlate_build *b)
 {
 	struct json_object *tools = xlate_get(b->in, "tools");
 	bool thinks = false;
@@ -185,7 +179,7 @@ anthropic_params_fill(struct anthropic_build *b)
 	if (!rc)
 		rc = anthropic_params_stop(b);
 	if (!rc && tools && !json_object_is_type(tools, json_type_array))
-		rc = anthropic_fail(b, "tools must be an array");
+		rc = xlate_fail(b, "tools must be an array");
 	/* Without tools a tool_choice has nothing to choose from and would be refused. */
 	if (!rc && xlate_count(tools)) {
 		rc = anthropic_params_tools(b, tools);

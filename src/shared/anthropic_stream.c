@@ -17,9 +17,6 @@ struct xlate_stream {
 	struct xlate_events events;
 	bool finished, done;
 	struct xlate_usage usage;
-	/* The block that is open: deltas belong to it. */
-	bool tool_open, tool_arguments; /* it is a tool call; some of its arguments are out */
-	unsigned ntool;                 /* tool calls begun so far */
 };
 
 struct xlate_stream *
@@ -43,20 +40,13 @@ anthropic_stream_free(struct xlate_stream *s)
 }
 
 static void
-anthropic_stream_arguments(struct xlate_stream *s, const char *text, struct strbuf *out)
-{
-	xlate_chunk_arguments(&s->chunk, s->ntool - 1, text, out);
-	s->tool_arguments = true;
-}
-
-static void
 anthropic_stream_start(struct xlate_stream *s, struct json_object *event, struct strbuf *out)
 {
 	struct json_object *message = xlate_get(event, "message");
 
 	xlate_chunk_name(&s->chunk, xlate_text(message, "id"));
 	anthropic_usage_read(xlate_get(message, "usage"), &s->usage);
-	xlate_chunk_role(&s->chunk, out);
+	xlate_chunk_role(&s->chunk, 0, out);
 }
 
 static void
@@ -65,22 +55,20 @@ anthropic_stream_block(struct xlate_stream *s, struct json_object *event, struct
 	struct json_object *block = xlate_get(event, "content_block"), *input = xlate_get(block, "input");
 	struct json_object *text = xlate_get(block, "text");
 
-	s->tool_open = xlate_is(block, "type", "tool_use");
-	s->tool_arguments = false;
+	s->chunk.tool_open = false; /* deltas belong to this block from here on */
 	if (xlate_is(block, "type", "text") && json_object_get_string_len(text) > 0)
 		xlate_chunk_string(&s->chunk, 0, "content", text, out);
-	if (!s->tool_open)
+	if (!xlate_is(block, "type", "tool_use"))
 		return;
-	xlate_chunk_tool(&s->chunk, s->ntool++, xlate_text(block, "id"), xlate_text(block, "name"), out);
+	xlate_chunk_tool(&s->chunk, xlate_text(block, "id"), xlate_text(block, "name"), out);
 	if (json_object_is_type(input, json_type_object) && json_object_object_length(input) > 0)
-		anthropic_stream_arguments(s, json_object_to_json_string_ext(input, JSON_C_TO_STRING_PLAIN), out);
+		xlate_chunk_arguments(&s->chunk, json_object_to_json_string_ext(input, JSON_C_TO_STRING_PLAIN), out);
 }
 
 static void
 anthropic_stream_delta(struct xlate_stream *s, struct json_object *event, struct strbuf *out)
 {
 	struct json_object *delta = xlate_get(event, "delta");
-	const char *json = xlate_text(delta, "partial_json");
 
 	if (xlate_is(delta, "type", "text_delta")) {
 		xlate_chunk_string(&s->chunk, 0, "content", xlate_get(delta, "text"), out);
@@ -92,8 +80,8 @@ anthropic_stream_delta(struct xlate_stream *s, struct json_object *event, struct
 		strbuf_json_string(out, xlate_text(delta, "signature"));
 		strbuf_puts(out, "}]");
 		xlate_chunk_close(&s->chunk, NULL, out);
-	} else if (xlate_is(delta, "type", "input_json_delta") && s->tool_open && json && *json) {
-		anthropic_stream_arguments(s, json, out);
+	} else if (xlate_is(delta, "type", "input_json_delta")) {
+		xlate_chunk_arguments(&s->chunk, xlate_text(delta, "partial_json"), out);
 	}
 }
 
@@ -106,23 +94,15 @@ anthropic_stream_finish(struct xlate_stream *s, struct json_object *event, struc
 	if (!reason || s->finished)
 		return;
 	s->finished = true;
-	xlate_chunk_open(&s->chunk, 0, out);
-	xlate_chunk_close(&s->chunk, anthropic_finish(reason), out);
+	xlate_chunk_finish(&s->chunk, anthropic_finish(reason), out);
 }
 
 static void
 anthropic_stream_stop(struct xlate_stream *s, struct strbuf *out)
 {
-	struct strbuf usage;
-
-	if (!s->finished) {
-		xlate_chunk_open(&s->chunk, 0, out);
-		xlate_chunk_close(&s->chunk, "stop", out);
-	}
-	strbuf_init(&usage, 0);
-	xlate_usage_write(&s->usage, &usage);
-	xlate_chunk_done(&s->chunk, strbuf_str(&usage), out);
-	strbuf_release(&usage);
+	if (!s->finished)
+		xlate_chunk_finish(&s->chunk, "stop", out);
+	xlate_usage_done(&s->usage, &s->chunk, out);
 	s->done = true;
 }
 
@@ -148,16 +128,14 @@ anthropic_stream_event(struct xlate_stream *s, struct strbuf *out)
 		anthropic_stream_block(s, event, out);
 	else if (xlate_is(event, "type", "content_block_delta"))
 		anthropic_stream_delta(s, event, out);
-	else if (xlate_is(event, "type", "content_block_stop") && s->tool_open && !s->tool_arguments)
-		anthropic_stream_arguments(s, "{}", out); /* a call without arguments: clients parse them */
+	else if (xlate_is(event, "type", "content_block_stop"))
+		xlate_chunk_tool_end(&s->chunk, out);
 	else if (xlate_is(event, "type", "message_delta"))
 		anthropic_stream_finish(s, event, out);
 	else if (xlate_is(event, "type", "message_stop"))
 		anthropic_stream_stop(s, out);
 	else if (xlate_is(event, "type", "error"))
 		anthropic_stream_error(event, out);
-	if (xlate_is(event, "type", "content_block_stop"))
-		s->tool_open = false;
 	json_object_put(event);
 	return 0;
 }

@@ -4,7 +4,7 @@
 
 #include "hale/err.h"
 #include "hale/provider.h"
-#include "xlate.h"
+#include "xlate_build.h"
 
 struct arena;
 
@@ -49,38 +49,12 @@ void bedrock_answer_id(char out[25]);
 /* Members that are present replace what is in u. */
 void bedrock_usage_read(struct json_object *usage, struct xlate_usage *u);
 
-/* One request on its way: bedrock_request.c writes turns, bedrock_params.c the rest. */
-struct bedrock_build {
-	struct json_object *in, *out, *messages, *system;
-	const char *model, *why;
-	bool tool_turns;     /* the conversation has tool calls or results */
-	bool bare_tool_turn; /* an assistant turn with tool calls and without its thinking */
-	unsigned ndocument;
-};
-
-/* HALE_EINVAL, with the reason. */
-static inline int
-bedrock_fail(struct bedrock_build *b, const char *why)
-{
-	b->why = why;
-	return HALE_EINVAL;
-}
-
-/* {key: value}; takes value. */
-static inline struct json_object *
-bedrock_one(const char *key, struct json_object *take_value)
-{
-	struct json_object *o = json_object_new_object();
-
-	json_object_object_add(o, key, take_value);
-	return o;
-}
-
+/* bedrock_request.c writes turns, bedrock_params.c the rest. */
 /* Appends {"cachePoint"} to list when the part that was written before it asks to be cached. */
 void bedrock_request_mark(struct json_object *list, struct json_object *part);
 /* response_format; may add to the system messages. */
-int bedrock_params_format(struct bedrock_build *b);
+int bedrock_params_format(struct xlate_build *b);
 /* Everything else. */
-int bedrock_params_fill(struct bedrock_build *b);
+int bedrock_params_fill(struct xlate_build *b);
 
 #endif

@@ -8,7 +8,6 @@
 #include "bedrock.h"
 
 #include "hale/apierror.h"
-#include "hale/clock.h"
 
 const char *
 bedrock_finish(const char *stop_reason)
@@ -60,12 +59,9 @@ bedrock_answer_join(struct json_object *content, bool reasoning, struct strbuf *
 	for (size_t i = 0; i < json_object_array_length(content); i++) {
 		struct json_object *block = json_object_array_get_idx(content, i);
 		struct json_object *in = reasoning ? xlate_get(bedrock_answer_reasoning(block), "reasoningText") : block;
-		struct json_object *text = xlate_get(in, "text");
 
-		if (!json_object_is_type(text, json_type_string))
-			continue;
-		strbuf_add(out, json_object_get_string(text), (size_t)json_object_get_string_len(text));
-		any = true;
+		if (xlate_join(xlate_get(in, "text"), out))
+			any = true;
 	}
 	return any;
 }
@@ -103,26 +99,16 @@ bedrock_answer_thinking(struct json_object *content, struct strbuf *scratch, str
 }
 
 static void
-bedrock_answer_tools(struct json_object *content, struct strbuf *scratch, struct strbuf *out)
+bedrock_answer_tools(struct json_object *content, struct strbuf *out)
 {
 	unsigned n = 0;
 
 	for (size_t i = 0; i < json_object_array_length(content); i++) {
 		struct json_object *use = xlate_get(json_object_array_get_idx(content, i), "toolUse");
-		struct json_object *input = xlate_get(use, "input");
 
-		if (!use)
-			continue;
-		strbuf_puts(out, n++ ? ",{\"id\":" : ",\"tool_calls\":[{\"id\":");
-		strbuf_json_string(out, xlate_text(use, "toolUseId"));
-		strbuf_puts(out, ",\"type\":\"function\",\"function\":{\"name\":");
-		strbuf_json_string(out, xlate_text(use, "name"));
-		strbuf_clear(scratch);
-		if (input)
-			xlate_plain(input, scratch);
-		strbuf_puts(out, ",\"arguments\":");
-		strbuf_json_string(out, scratch->len ? strbuf_str(scratch) : "{}");
-		strbuf_puts(out, "}}");
+		if (use)
+			xlate_answer_tool(n++, xlate_text(use, "toolUseId"), xlate_text(use, "name"),
+			                  xlate_arguments(xlate_get(use, "input")), out);
 	}
 	if (n)
 		strbuf_putc(out, ']');
@@ -137,19 +123,16 @@ bedrock_answer_write(const char *model, struct json_object *in, struct json_obje
 
 	strbuf_init(&scratch, out->max);
 	bedrock_answer_id(id);
-	strbuf_printf(out, "{\"id\":\"chatcmpl-%s\",\"object\":\"chat.completion\",\"created\":%lld,\"model\":", id,
-	              (long long)(clock_real_ns() / 1000000000u));
-	strbuf_json_string(out, model);
-	strbuf_puts(out, ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
+	xlate_answer_open(id, model, out);
 	if (bedrock_answer_join(content, false, &scratch))
 		strbuf_json_stringn(out, strbuf_str(&scratch), scratch.len);
 	else
 		strbuf_puts(out, "null");
 	strbuf_puts(out, ",\"refusal\":null");
 	bedrock_answer_thinking(content, &scratch, out);
-	bedrock_answer_tools(content, &scratch, out);
-	strbuf_printf(out, "},\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":",
-	              bedrock_finish(xlate_text(in, "stopReason")));
+	bedrock_answer_tools(content, out);
+	xlate_answer_finish(bedrock_finish(xlate_text(in, "stopReason")), out);
+	strbuf_puts(out, "],\"usage\":");
 	bedrock_usage_read(xlate_get(in, "usage"), &usage);
 	xlate_usage_write(&usage, out);
 	strbuf_putc(out, '}');

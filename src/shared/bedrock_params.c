@@ -10,7 +10,7 @@
 #include "hale/catalogue.h"
 
 static int
-bedrock_params_tools(struct bedrock_build *b, struct json_object *tools, struct json_object *config)
+bedrock_params_tools(struct xlate_build *b, struct json_object *tools, struct json_object *config)
 {
 	struct json_object *list = json_object_new_array();
 
@@ -20,13 +20,13 @@ bedrock_params_tools(struct bedrock_build *b, struct json_object *tools, struct 
 		const char *name = xlate_text(f, "name"), *description = xlate_text(f, "description");
 
 		if (!name)
-			return bedrock_fail(b, "a tool needs a function with a name");
-		spec = bedrock_one("name", json_object_new_string(name));
+			return xlate_fail(b, "a tool needs a function with a name");
+		spec = xlate_one("name", json_object_new_string(name));
 		if (description && *description)
-			json_object_object_add(spec, "description", json_object_new_string(description));
+			xlate_put_text(spec, "description", description);
 		json_object_object_add(spec, "inputSchema",
-		                       bedrock_one("json", xlate_tool_schema(xlate_get(f, "parameters"))));
-		json_object_array_add(list, bedrock_one("toolSpec", spec));
+		                       xlate_one("json", xlate_tool_schema(xlate_get(f, "parameters"))));
+		json_object_array_add(list, xlate_one("toolSpec", spec));
 		bedrock_request_mark(list, tool);
 	}
 	return 0;
@@ -34,7 +34,7 @@ bedrock_params_tools(struct bedrock_build *b, struct json_object *tools, struct 
 
 /* "auto", "any" or "tool" in Converse's form; auto is the default and not said. */
 static int
-bedrock_params_tool_choice(struct bedrock_build *b, struct json_object *config)
+bedrock_params_tool_choice(struct xlate_build *b, struct json_object *config)
 {
 	struct json_object *in = xlate_get(b->in, "tool_choice"), *choice;
 	const char *s = xlate_word(in, "type"), *name = xlate_text(xlate_get(in, "function"), "name");
@@ -42,24 +42,24 @@ bedrock_params_tool_choice(struct bedrock_build *b, struct json_object *config)
 	if (!in || (s && (strcmp(s, "auto") == 0 || strcmp(s, "none") == 0)))
 		return 0;
 	if (s && (strcmp(s, "required") == 0 || strcmp(s, "any") == 0))
-		choice = bedrock_one("any", json_object_new_object());
+		choice = xlate_one("any", json_object_new_object());
 	else if (s && name && strcmp(s, "function") == 0)
-		choice = bedrock_one("tool", bedrock_one("name", json_object_new_string(name)));
+		choice = xlate_one("tool", xlate_one("name", json_object_new_string(name)));
 	else
-		return bedrock_fail(b, "tool_choice must be none, auto, required or name a function");
+		return xlate_fail(b, "tool_choice must be none, auto, required or name a function");
 	json_object_object_add(config, "toolChoice", choice);
 	return 0;
 }
 
 static int
-bedrock_params_tool_config(struct bedrock_build *b)
+bedrock_params_tool_config(struct xlate_build *b)
 {
 	struct json_object *tools = xlate_get(b->in, "tools"), *config;
 	const char *choice = xlate_word(xlate_get(b->in, "tool_choice"), "type");
 	int rc;
 
 	if (tools && !json_object_is_type(tools, json_type_array))
-		return bedrock_fail(b, "tools must be an array");
+		return xlate_fail(b, "tools must be an array");
 	/* Converse has no word for "none": the tools are left out, unless the conversation refers to them. */
 	if (xlate_count(tools) == 0 || (choice && strcmp(choice, "none") == 0 && !b->tool_turns))
 		return 0;
@@ -69,27 +69,8 @@ bedrock_params_tool_config(struct bedrock_build *b)
 	return rc ? rc : bedrock_params_tool_choice(b, config);
 }
 
-static int
-bedrock_params_stop(struct bedrock_build *b, struct json_object *config)
-{
-	struct json_object *stop = xlate_get(b->in, "stop"), *list;
-
-	if (!stop)
-		return 0;
-	if (json_object_is_type(stop, json_type_array)) {
-		list = json_object_get(stop);
-	} else if (json_object_is_type(stop, json_type_string)) {
-		list = json_object_new_array();
-		json_object_array_add(list, json_object_get(stop));
-	} else {
-		return bedrock_fail(b, "stop must be a string or an array of strings");
-	}
-	json_object_object_add(config, "stopSequences", list);
-	return 0;
-}
-
 int
-bedrock_params_format(struct bedrock_build *b)
+bedrock_params_format(struct xlate_build *b)
 {
 	struct json_object *in = xlate_get(b->in, "response_format"), *json = xlate_get(in, "json_schema"), *o, *schema;
 	struct strbuf text;
@@ -97,31 +78,31 @@ bedrock_params_format(struct bedrock_build *b)
 	if (!in || xlate_is(in, "type", "text"))
 		return 0;
 	if (xlate_is(in, "type", "json_object")) {
-		json_object_array_add(b->system, bedrock_one("text", json_object_new_string(XLATE_ASK_JSON)));
+		json_object_array_add(b->system, xlate_one("text", json_object_new_string(XLATE_ASK_JSON)));
 		return 0;
 	}
 	schema = xlate_get(json, "schema");
 	if (!schema)
-		return bedrock_fail(b, "response_format must be text, json_object or json_schema with a schema");
+		return xlate_fail(b, "response_format must be text, json_object or json_schema with a schema");
 	strbuf_init(&text, 0);
 	xlate_plain(schema, &text);
-	o = bedrock_one("schema", json_object_new_string(strbuf_str(&text))); /* text, not an object */
+	o = xlate_one("schema", json_object_new_string(strbuf_str(&text))); /* text, not an object */
 	strbuf_release(&text);
 	if (xlate_text(json, "name"))
-		json_object_object_add(o, "name", json_object_new_string(xlate_text(json, "name")));
+		xlate_put_text(o, "name", xlate_text(json, "name"));
 	if (xlate_text(json, "description"))
-		json_object_object_add(o, "description", json_object_new_string(xlate_text(json, "description")));
-	o = bedrock_one("structure", bedrock_one("jsonSchema", o));
-	json_object_object_add(o, "type", json_object_new_string("json_schema"));
-	json_object_object_add(b->out, "outputConfig", bedrock_one("textFormat", o));
+		xlate_put_text(o, "description", xlate_text(json, "description"));
+	o = xlate_one("structure", xlate_one("jsonSchema", o));
+	xlate_put_text(o, "type", "json_schema");
+	json_object_object_add(b->out, "outputConfig", xlate_one("textFormat", o));
 	return 0;
 }
 
 /* Fields of one family's own, the client's additionalModelRequestFields among them. *budget: of thinking, 0: none. */
 static struct json_object *
-bedrock_params_family(const struct bedrock_build *b, int64_t *budget)
+bedrock_params_family(const struct xlate_build *b, int64_t *budget)
 {
-	struct json_object *own = xlate_get(b->in, "additionalModelRequestFields"), *fields = NULL, *o;
+	struct json_object *own = xlate_get(b->in, "additionalModelRequestFields"), *fields = NULL;
 	struct json_object *effort = xlate_get(b->in, "reasoning_effort"), *thinking = xlate_get(b->in, "thinking");
 	struct json_object *top_k = xlate_get(b->in, "top_k");
 
@@ -138,9 +119,7 @@ bedrock_params_family(const struct bedrock_build *b, int64_t *budget)
 	} else if (!b->bare_tool_turn && catalogue_is_reasoning(b->model) && xlate_reasoning_budget(b->in)) {
 		/* A turn that called tools must bring its thinking along, or thinking cannot be on. */
 		*budget = xlate_reasoning_budget(b->in);
-		o = bedrock_one("type", json_object_new_string("enabled"));
-		json_object_object_add(o, "budget_tokens", json_object_new_int64(*budget));
-		json_object_object_add(fields, "thinking", o);
+		json_object_object_add(fields, "thinking", xlate_thinking(*budget));
 	}
 	if (top_k && *budget <= 0)
 		json_object_object_add(fields, "top_k", json_object_get(top_k));
@@ -150,30 +129,23 @@ bedrock_params_family(const struct bedrock_build *b, int64_t *budget)
 /* inferenceConfig. A thinking budget counts as output, so the limit must lie above it, and thinking goes with the
  * default temperature only. */
 static int
-bedrock_params_inference(struct bedrock_build *b, int64_t budget)
+bedrock_params_inference(struct xlate_build *b, int64_t budget)
 {
-	struct json_object *config = json_object_new_object(), *max = xlate_get(b->in, "max_completion_tokens");
+	struct json_object *config = json_object_new_object(), *stop = NULL;
 	struct json_object *temperature = xlate_get(b->in, "temperature"), *top_p = xlate_get(b->in, "top_p");
-	int rc;
+	int64_t limit = 0;
+	int rc = xlate_limit(b->in, &limit, &b->why);
 
-	if (!max)
-		max = xlate_get(b->in, "max_tokens");
-	if (max) {
-		int64_t limit = json_object_get_int64(max);
-
-		if (!json_object_is_type(max, json_type_int) || limit < 1) {
-			json_object_put(config);
-			return bedrock_fail(b, "max_tokens must be a positive integer");
-		}
-		if (budget > 0 && limit <= budget && limit < INT32_MAX && budget < INT32_MAX)
-			limit += budget;
-		json_object_object_add(config, "maxTokens", json_object_new_int64(limit));
-	}
+	if (!rc)
+		rc = xlate_stop(b->in, &stop, &b->why);
+	if (limit)
+		json_object_object_add(config, "maxTokens", json_object_new_int64(xlate_limit_above(limit, budget)));
 	if (temperature && budget <= 0)
 		json_object_object_add(config, "temperature", json_object_get(temperature));
 	if (top_p && budget <= 0)
 		json_object_object_add(config, "topP", json_object_get(top_p));
-	rc = bedrock_params_stop(b, config);
+	if (stop)
+		json_object_object_add(config, "stopSequences", stop);
 	if (rc || json_object_object_length(config) == 0)
 		json_object_put(config);
 	else
@@ -182,7 +154,7 @@ bedrock_params_inference(struct bedrock_build *b, int64_t budget)
 }
 
 int
-bedrock_params_fill(struct bedrock_build *b)
+bedrock_params_fill(struct xlate_build *b)
 {
 	/* Parameters of Converse's own that clients pass through. */
 	static const char *const same[] = {"guardrailConfig", "performanceConfig", "requestMetadata"};

@@ -20,9 +20,6 @@ struct xlate_stream {
 	struct aws_eventstream events;
 	bool stopped, failed, done; /* messageStop, an exception, or metadata was there */
 	struct xlate_usage usage;
-	/* The block that is open: deltas belong to it. */
-	bool tool_open, tool_arguments; /* it is a tool call; some of its arguments are out */
-	unsigned ntool;                 /* tool calls begun so far */
 };
 
 struct xlate_stream *
@@ -52,20 +49,7 @@ static void
 bedrock_stream_start(struct xlate_stream *s, struct json_object *in, struct strbuf *out)
 {
 	(void)in;
-	xlate_chunk_open(&s->chunk, 0, out);
-	strbuf_puts(out, "\"role\":\"assistant\",\"content\":\"\"");
-	xlate_chunk_close(&s->chunk, NULL, out);
-}
-
-static void
-bedrock_stream_arguments(struct xlate_stream *s, const char *text, struct strbuf *out)
-{
-	xlate_chunk_open(&s->chunk, 0, out);
-	strbuf_printf(out, "\"tool_calls\":[{\"index\":%u,\"function\":{\"arguments\":", s->ntool - 1);
-	strbuf_json_string(out, text);
-	strbuf_puts(out, "}}]");
-	xlate_chunk_close(&s->chunk, NULL, out);
-	s->tool_arguments = true;
+	xlate_chunk_role(&s->chunk, 0, out);
 }
 
 static void
@@ -73,17 +57,9 @@ bedrock_stream_block(struct xlate_stream *s, struct json_object *in, struct strb
 {
 	struct json_object *use = xlate_get(xlate_get(in, "start"), "toolUse");
 
-	s->tool_open = use != NULL;
-	s->tool_arguments = false;
-	if (!use)
-		return;
-	xlate_chunk_open(&s->chunk, 0, out);
-	strbuf_printf(out, "\"tool_calls\":[{\"index\":%u,\"id\":", s->ntool++);
-	strbuf_json_string(out, xlate_text(use, "toolUseId"));
-	strbuf_puts(out, ",\"type\":\"function\",\"function\":{\"name\":");
-	strbuf_json_string(out, xlate_text(use, "name"));
-	strbuf_puts(out, ",\"arguments\":\"\"}}]");
-	xlate_chunk_close(&s->chunk, NULL, out);
+	s->chunk.tool_open = false; /* deltas belong to this block from here on */
+	if (use)
+		xlate_chunk_tool(&s->chunk, xlate_text(use, "toolUseId"), xlate_text(use, "name"), out);
 }
 
 static void
@@ -106,22 +82,18 @@ static void
 bedrock_stream_delta(struct xlate_stream *s, struct json_object *in, struct strbuf *out)
 {
 	struct json_object *delta = xlate_get(in, "delta"), *reasoning = xlate_get(delta, "reasoningContent");
-	const char *input = xlate_text(xlate_get(delta, "toolUse"), "input");
 
 	xlate_chunk_string(&s->chunk, 0, "content", xlate_get(delta, "text"), out);
 	if (reasoning)
 		bedrock_stream_reasoning(s, reasoning, out);
-	if (s->tool_open && input && *input)
-		bedrock_stream_arguments(s, input, out);
+	xlate_chunk_arguments(&s->chunk, xlate_text(xlate_get(delta, "toolUse"), "input"), out);
 }
 
 static void
 bedrock_stream_block_end(struct xlate_stream *s, struct json_object *in, struct strbuf *out)
 {
 	(void)in;
-	if (s->tool_open && !s->tool_arguments)
-		bedrock_stream_arguments(s, "{}", out); /* a call without arguments: clients parse them */
-	s->tool_open = false;
+	xlate_chunk_tool_end(&s->chunk, out);
 }
 
 static void
@@ -130,19 +102,13 @@ bedrock_stream_stop(struct xlate_stream *s, struct json_object *in, struct strbu
 	if (s->stopped)
 		return;
 	s->stopped = true;
-	xlate_chunk_open(&s->chunk, 0, out);
-	xlate_chunk_close(&s->chunk, bedrock_finish(xlate_text(in, "stopReason")), out);
+	xlate_chunk_finish(&s->chunk, bedrock_finish(xlate_text(in, "stopReason")), out);
 }
 
 static void
 bedrock_stream_done(struct xlate_stream *s, struct strbuf *out)
 {
-	struct strbuf usage;
-
-	strbuf_init(&usage, 0);
-	xlate_usage_write(&s->usage, &usage);
-	xlate_chunk_done(&s->chunk, strbuf_str(&usage), out);
-	strbuf_release(&usage);
+	xlate_usage_done(&s->usage, &s->chunk, out);
 	s->done = true;
 }
 

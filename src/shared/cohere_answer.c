@@ -55,12 +55,9 @@ cohere_answer_join(struct json_object *content, const char *type, struct strbuf 
 
 	for (size_t i = 0; i < xlate_count(content); i++) {
 		struct json_object *part = json_object_array_get_idx(content, i);
-		struct json_object *text = xlate_get(part, type);
 
-		if (!xlate_is(part, "type", type) || !json_object_is_type(text, json_type_string))
-			continue;
-		strbuf_add(out, json_object_get_string(text), (size_t)json_object_get_string_len(text));
-		any = true;
+		if (xlate_is(part, "type", type) && xlate_join(xlate_get(part, type), out))
+			any = true;
 	}
 	return any;
 }
@@ -70,15 +67,8 @@ cohere_answer_tools(struct json_object *calls, struct strbuf *out)
 {
 	for (size_t i = 0; i < xlate_count(calls); i++) {
 		struct json_object *call = json_object_array_get_idx(calls, i), *f = xlate_get(call, "function");
-		const char *arguments = xlate_text(f, "arguments");
 
-		strbuf_puts(out, i ? ",{\"id\":" : ",\"tool_calls\":[{\"id\":");
-		strbuf_json_string(out, xlate_text(call, "id"));
-		strbuf_puts(out, ",\"type\":\"function\",\"function\":{\"name\":");
-		strbuf_json_string(out, xlate_text(f, "name"));
-		strbuf_puts(out, ",\"arguments\":");
-		strbuf_json_string(out, arguments && *arguments ? arguments : "{}");
-		strbuf_puts(out, "}}");
+		xlate_answer_tool((unsigned)i, xlate_text(call, "id"), xlate_text(f, "name"), xlate_text(f, "arguments"), out);
 	}
 	if (xlate_count(calls))
 		strbuf_putc(out, ']');
@@ -104,8 +94,8 @@ cohere_answer_write(const char *model, struct json_object *in, struct strbuf *ou
 		strbuf_json_stringn(out, strbuf_str(&text), text.len);
 	}
 	cohere_answer_tools(xlate_get(message, "tool_calls"), out);
-	strbuf_printf(out, "},\"logprobs\":null,\"finish_reason\":\"%s\"}],\"usage\":",
-	              cohere_finish(xlate_text(in, "finish_reason")));
+	xlate_answer_finish(cohere_finish(xlate_text(in, "finish_reason")), out);
+	strbuf_puts(out, "],\"usage\":");
 	cohere_usage(xlate_get(in, "usage"), out);
 	strbuf_putc(out, '}');
 	strbuf_release(&text);

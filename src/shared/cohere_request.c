@@ -11,27 +11,14 @@
 #include "cohere.h"
 
 #include "hale/catalogue.h"
-#include "hale/err.h"
-#include "xlate.h"
-
-struct cohere_build {
-	struct json_object *in, *out;
-	const char *model, *why;
-};
-
-static int
-cohere_request_fail(struct cohere_build *b, const char *why)
-{
-	b->why = why;
-	return HALE_EINVAL;
-}
+#include "xlate_build.h"
 
 static struct json_object *
 cohere_request_object(const char *type)
 {
 	struct json_object *o = json_object_new_object();
 
-	json_object_object_add(o, "type", json_object_new_string(type));
+	xlate_put_text(o, "type", type);
 	return o;
 }
 
@@ -46,15 +33,15 @@ cohere_request_text(struct json_object *text)
 
 /* {"type":"image_url","image_url":{"url","detail"}}, also when the client wrote the URL alone. */
 static int
-cohere_request_image(struct cohere_build *b, struct json_object *part, struct json_object **out)
+cohere_request_image(struct xlate_build *b, struct json_object *part, struct json_object **out)
 {
 	struct json_object *image = xlate_get(part, "image_url"), *detail = xlate_get(image, "detail"), *copy;
 	const char *url = xlate_word(image, "url");
 
 	if (!url || !*url)
-		return cohere_request_fail(b, "image_url needs a url");
+		return xlate_fail(b, "image_url needs a url");
 	copy = json_object_new_object();
-	json_object_object_add(copy, "url", json_object_new_string(url));
+	xlate_put_text(copy, "url", url);
 	if (detail)
 		json_object_object_add(copy, "detail", json_object_get(detail));
 	*out = cohere_request_object("image_url");
@@ -64,14 +51,14 @@ cohere_request_image(struct cohere_build *b, struct json_object *part, struct js
 
 /* One element of a content array. A tool may answer with documents in Cohere's form. */
 static int
-cohere_request_part(struct cohere_build *b, struct json_object *part, bool tool, struct json_object **out)
+cohere_request_part(struct xlate_build *b, struct json_object *part, bool tool, struct json_object **out)
 {
 	bool refusal = xlate_is(part, "type", "refusal");
 	struct json_object *text = xlate_get(part, refusal ? "refusal" : "text");
 
 	if (refusal || xlate_is(part, "type", "text")) {
 		if (!json_object_is_type(text, json_type_string))
-			return cohere_request_fail(b, "a text part needs a text");
+			return xlate_fail(b, "a text part needs a text");
 		*out = cohere_request_text(text);
 		return 0;
 	}
@@ -81,13 +68,13 @@ cohere_request_part(struct cohere_build *b, struct json_object *part, bool tool,
 		*out = json_object_get(part);
 		return 0;
 	}
-	return cohere_request_fail(b, tool ? "this provider takes tool results of type text and document"
+	return xlate_fail(b, tool ? "this provider takes tool results of type text and document"
 	                                   : "this provider takes content parts of type text and image_url");
 }
 
 /* A string stays one; parts become parts. *out stays NULL when there is no content. */
 static int
-cohere_request_content(struct cohere_build *b, struct json_object *content, bool tool, struct json_object **out)
+cohere_request_content(struct xlate_build *b, struct json_object *content, bool tool, struct json_object **out)
 {
 	struct json_object *list, *part = NULL;
 	int rc = 0;
@@ -100,7 +87,7 @@ cohere_request_content(struct cohere_build *b, struct json_object *content, bool
 		return 0;
 	}
 	if (!json_object_is_type(content, json_type_array))
-		return cohere_request_fail(b, "message content must be a string or an array of parts");
+		return xlate_fail(b, "message content must be a string or an array of parts");
 	list = json_object_new_array();
 	for (size_t i = 0; i < json_object_array_length(content) && !rc; i++) {
 		rc = cohere_request_part(b, json_object_array_get_idx(content, i), tool, &part);
@@ -115,21 +102,21 @@ cohere_request_content(struct cohere_build *b, struct json_object *content, bool
 }
 
 static int
-cohere_request_call(struct cohere_build *b, struct json_object *call, struct json_object *list)
+cohere_request_call(struct xlate_build *b, struct json_object *call, struct json_object *list)
 {
 	struct json_object *function = xlate_get(call, "function"), *copy, *f;
 	const char *id = xlate_text(call, "id"), *name = xlate_text(function, "name");
 	const char *arguments = xlate_text(function, "arguments");
 
 	if (!id || !name)
-		return cohere_request_fail(b, "a tool call needs an id and a function with a name");
+		return xlate_fail(b, "a tool call needs an id and a function with a name");
 	f = json_object_new_object();
-	json_object_object_add(f, "name", json_object_new_string(name));
+	xlate_put_text(f, "name", name);
 	json_object_object_add(f, "arguments",
 	                       json_object_new_string(arguments && *arguments ? arguments : "{}"));
 	copy = json_object_new_object();
-	json_object_object_add(copy, "id", json_object_new_string(id));
-	json_object_object_add(copy, "type", json_object_new_string("function"));
+	xlate_put_text(copy, "id", id);
+	xlate_put_text(copy, "type", "function");
 	json_object_object_add(copy, "function", f);
 	json_object_array_add(list, copy);
 	return 0;
@@ -155,7 +142,7 @@ cohere_request_plan(struct json_object *content, struct json_object *out)
 }
 
 static int
-cohere_request_assistant(struct cohere_build *b, struct json_object *m, struct json_object *out)
+cohere_request_assistant(struct xlate_build *b, struct json_object *m, struct json_object *out)
 {
 	struct json_object *calls = xlate_get(m, "tool_calls"), *content, *list;
 	int rc = cohere_request_content(b, xlate_get(m, "content"), false, &content);
@@ -163,7 +150,7 @@ cohere_request_assistant(struct cohere_build *b, struct json_object *m, struct j
 	if (rc)
 		return rc;
 	if (xlate_get(m, "function_call"))
-		rc = cohere_request_fail(b, "function_call is not supported by this provider, use tool_calls");
+		rc = xlate_fail(b, "function_call is not supported by this provider, use tool_calls");
 	if (rc || xlate_count(calls) == 0) {
 		/* Cohere wants a content when there are no calls. */
 		json_object_object_add(out, "content", content ? content : json_object_new_string(""));
@@ -191,7 +178,7 @@ cohere_request_role(const char *role)
 }
 
 static int
-cohere_request_message(struct cohere_build *b, struct json_object *m, struct json_object *list)
+cohere_request_message(struct xlate_build *b, struct json_object *m, struct json_object *list)
 {
 	const char *role = xlate_text(m, "role"), *id = xlate_text(m, "tool_call_id");
 	struct json_object *out, *content;
@@ -199,20 +186,20 @@ cohere_request_message(struct cohere_build *b, struct json_object *m, struct jso
 	int rc;
 
 	if (!role)
-		return cohere_request_fail(b, "a message needs a role");
+		return xlate_fail(b, "a message needs a role");
 	role = cohere_request_role(role);
 	if (!role)
-		return cohere_request_fail(b, "message roles are system, developer, user, assistant and tool");
+		return xlate_fail(b, "message roles are system, developer, user, assistant and tool");
 	out = json_object_new_object();
 	json_object_array_add(list, out);
-	json_object_object_add(out, "role", json_object_new_string(role));
+	xlate_put_text(out, "role", role);
 	if (strcmp(role, "assistant") == 0)
 		return cohere_request_assistant(b, m, out);
 	tool = strcmp(role, "tool") == 0;
 	if (tool && !id)
-		return cohere_request_fail(b, "a tool message needs a tool_call_id");
+		return xlate_fail(b, "a tool message needs a tool_call_id");
 	if (tool)
-		json_object_object_add(out, "tool_call_id", json_object_new_string(id));
+		xlate_put_text(out, "tool_call_id", id);
 	rc = cohere_request_content(b, xlate_get(m, "content"), tool, &content);
 	if (!rc)
 		json_object_object_add(out, "content", content ? content : json_object_new_string(""));
@@ -220,16 +207,16 @@ cohere_request_message(struct cohere_build *b, struct json_object *m, struct jso
 }
 
 static int
-cohere_request_messages(struct cohere_build *b)
+cohere_request_messages(struct xlate_build *b)
 {
 	struct json_object *messages = xlate_get(b->in, "messages"), *list = json_object_new_array();
 	int rc = 0;
 
 	json_object_object_add(b->out, "messages", list);
 	if (!json_object_is_type(messages, json_type_array))
-		return cohere_request_fail(b, "messages must be an array");
+		return xlate_fail(b, "messages must be an array");
 	if (json_object_array_length(messages) == 0)
-		return cohere_request_fail(b, "messages have no content");
+		return xlate_fail(b, "messages have no content");
 	for (size_t i = 0; i < json_object_array_length(messages) && !rc; i++)
 		rc = cohere_request_message(b, json_object_array_get_idx(messages, i), list);
 	return rc;
@@ -237,7 +224,7 @@ cohere_request_messages(struct cohere_build *b)
 
 /* only: the one tool that may be called, NULL for all. */
 static int
-cohere_request_tools(struct cohere_build *b, struct json_object *tools, const char *only)
+cohere_request_tools(struct xlate_build *b, struct json_object *tools, const char *only)
 {
 	struct json_object *list = json_object_new_array();
 
@@ -247,26 +234,26 @@ cohere_request_tools(struct cohere_build *b, struct json_object *tools, const ch
 		const char *name = xlate_text(f, "name"), *description = xlate_text(f, "description");
 
 		if (!name)
-			return cohere_request_fail(b, "a tool needs a function with a name");
+			return xlate_fail(b, "a tool needs a function with a name");
 		if (only && strcmp(only, name) != 0)
 			continue;
 		function = json_object_new_object();
-		json_object_object_add(function, "name", json_object_new_string(name));
+		xlate_put_text(function, "name", name);
 		if (description)
-			json_object_object_add(function, "description", json_object_new_string(description));
+			xlate_put_text(function, "description", description);
 		json_object_object_add(function, "parameters", xlate_tool_schema(xlate_get(f, "parameters")));
 		tool = cohere_request_object("function");
 		json_object_object_add(tool, "function", function);
 		json_object_array_add(list, tool);
 	}
 	return only && json_object_array_length(list) == 0
-	               ? cohere_request_fail(b, "tool_choice names a function that is not among the tools")
+	               ? xlate_fail(b, "tool_choice names a function that is not among the tools")
 	               : 0;
 }
 
 /* REQUIRED and NONE; "auto" is what Cohere does unasked. A named function is REQUIRED with that one alone. */
 static int
-cohere_request_choice(struct cohere_build *b)
+cohere_request_choice(struct xlate_build *b)
 {
 	static const char *const word[][2] = {
 		{"auto", ""}, {"none", "NONE"}, {"required", "REQUIRED"}, {"any", "REQUIRED"}, {"function", "REQUIRED"},
@@ -276,7 +263,7 @@ cohere_request_choice(struct cohere_build *b)
 	int rc;
 
 	if (tools && !json_object_is_type(tools, json_type_array))
-		return cohere_request_fail(b, "tools must be an array");
+		return xlate_fail(b, "tools must be an array");
 	if (xlate_count(tools) == 0) /* nothing to choose from */
 		return 0;
 	if (xlate_is(choice, "type", "function"))
@@ -285,15 +272,15 @@ cohere_request_choice(struct cohere_build *b)
 		if (strcmp(said, word[i][0]) == 0 && (strcmp(said, "function") != 0 || only))
 			out = word[i][1];
 	if (!out)
-		return cohere_request_fail(b, "tool_choice must be none, auto, required or name a function");
+		return xlate_fail(b, "tool_choice must be none, auto, required or name a function");
 	rc = cohere_request_tools(b, tools, only);
 	if (!rc && *out)
-		json_object_object_add(b->out, "tool_choice", json_object_new_string(out));
+		xlate_put_text(b->out, "tool_choice", out);
 	return rc;
 }
 
 static int
-cohere_request_format(struct cohere_build *b)
+cohere_request_format(struct xlate_build *b)
 {
 	struct json_object *in = xlate_get(b->in, "response_format"), *schema, *out;
 
@@ -301,7 +288,7 @@ cohere_request_format(struct cohere_build *b)
 		return 0;
 	schema = xlate_get(xlate_get(in, "json_schema"), "schema");
 	if (!schema && !xlate_is(in, "type", "json_object"))
-		return cohere_request_fail(b, "response_format must be text, json_object or json_schema with a schema");
+		return xlate_fail(b, "response_format must be text, json_object or json_schema with a schema");
 	out = cohere_request_object("json_object");
 	if (schema)
 		json_object_object_add(out, "json_schema", json_object_get(schema));
@@ -311,7 +298,7 @@ cohere_request_format(struct cohere_build *b)
 
 /* thinking as Anthropic's clients write it, or reasoning_effort for models that reason. */
 static void
-cohere_request_thinking(struct cohere_build *b)
+cohere_request_thinking(struct xlate_build *b)
 {
 	struct json_object *in = xlate_get(b->in, "thinking"), *out;
 	int64_t budget = catalogue_is_reasoning(b->model) ? xlate_reasoning_budget(b->in) : 0;
@@ -328,7 +315,7 @@ cohere_request_thinking(struct cohere_build *b)
 }
 
 static void
-cohere_request_plain(struct cohere_build *b)
+cohere_request_plain(struct xlate_build *b)
 {
 	/* OpenAI's name (or LiteLLM's), Cohere's; then what is Cohere's own. */
 	static const char *const name[][2] = {
@@ -355,13 +342,13 @@ cohere_request_plain(struct cohere_build *b)
 }
 
 static int
-cohere_request_fill(struct cohere_build *b)
+cohere_request_fill(struct xlate_build *b)
 {
 	struct json_object *stop = NULL;
 	int64_t limit = 0;
 	int rc = xlate_check_choice(b->in, &b->why);
 
-	json_object_object_add(b->out, "model", json_object_new_string(b->model));
+	xlate_put_text(b->out, "model", b->model);
 	if (!rc)
 		rc = cohere_request_messages(b);
 	if (!rc)
@@ -387,24 +374,9 @@ int
 cohere_request(const struct deployment *d, const char *model, struct json_object *openai, struct strbuf *out,
                const char **why)
 {
-	struct cohere_build b = {
-		.in = openai,
-		.out = json_object_new_object(),
-		.model = model,
-		.why = "the request cannot be translated",
-	};
-	int rc = cohere_request_fill(&b);
+	static const struct xlate_build_op op = {.fill = cohere_request_fill};
+	struct xlate_build b = {0};
 
 	(void)d;
-	if (rc) {
-		*why = b.why;
-	} else {
-		xlate_plain(b.out, out);
-		if (out->overflow) {
-			*why = "the translated request is too large";
-			rc = HALE_ELIMIT;
-		}
-	}
-	json_object_put(b.out);
-	return rc;
+	return xlate_build_request(&b, &op, model, openai, out, why);
 }

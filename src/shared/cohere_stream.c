@@ -16,8 +16,6 @@ struct xlate_stream {
 	struct xlate_chunk chunk;
 	struct xlate_events events;
 	bool done;
-	bool tool_open, tool_arguments; /* a call is open; some of its arguments are out */
-	unsigned ntool;                 /* tool calls begun so far */
 };
 
 struct xlate_stream *
@@ -63,31 +61,12 @@ cohere_stream_call(struct json_object *message)
 }
 
 static void
-cohere_stream_arguments(struct xlate_stream *s, const char *text, struct strbuf *out)
-{
-	if (!s->tool_open || !text || !*text)
-		return;
-	xlate_chunk_arguments(&s->chunk, s->ntool - 1, text, out);
-	s->tool_arguments = true;
-}
-
-static void
 cohere_stream_tool(struct xlate_stream *s, struct json_object *call, struct strbuf *out)
 {
 	struct json_object *f = xlate_get(call, "function");
 
-	xlate_chunk_tool(&s->chunk, s->ntool++, xlate_text(call, "id"), xlate_text(f, "name"), out);
-	s->tool_open = true;
-	s->tool_arguments = false;
-	cohere_stream_arguments(s, xlate_text(f, "arguments"), out);
-}
-
-static void
-cohere_stream_tool_end(struct xlate_stream *s, struct strbuf *out)
-{
-	if (!s->tool_arguments)
-		cohere_stream_arguments(s, "{}", out); /* a call without arguments: clients parse them */
-	s->tool_open = false;
+	xlate_chunk_tool(&s->chunk, xlate_text(call, "id"), xlate_text(f, "name"), out);
+	xlate_chunk_arguments(&s->chunk, xlate_text(f, "arguments"), out);
 }
 
 static void
@@ -100,8 +79,7 @@ cohere_stream_end(struct xlate_stream *s, struct json_object *delta, struct strb
 		xlate_chunk_error(xlate_text(delta, "error"), "server_error", reason, out);
 		return;
 	}
-	xlate_chunk_open(&s->chunk, 0, out);
-	xlate_chunk_close(&s->chunk, cohere_finish(reason), out);
+	xlate_chunk_finish(&s->chunk, cohere_finish(reason), out);
 	strbuf_init(&usage, 0);
 	cohere_usage(xlate_get(delta, "usage"), &usage);
 	xlate_chunk_done(&s->chunk, strbuf_str(&usage), out);
@@ -112,7 +90,7 @@ cohere_stream_end(struct xlate_stream *s, struct json_object *delta, struct strb
 static void
 cohere_stream_take(struct xlate_stream *s, struct json_object *event, struct strbuf *out)
 {
-	struct json_object *delta = xlate_get(event, "delta"), *message = xlate_get(delta, "message");
+	struct json_object *delta = xlate_get(event, "delta"), *message = xlate_get(delta, "message"), *call;
 	const char *type = xlate_text(event, "type");
 
 	if (!type && xlate_text(event, "message")) { /* an error in the form of the API's error answers */
@@ -121,7 +99,7 @@ cohere_stream_take(struct xlate_stream *s, struct json_object *event, struct str
 		return;
 	} else if (strcmp(type, "message-start") == 0) {
 		xlate_chunk_name(&s->chunk, xlate_text(event, "id"));
-		xlate_chunk_role(&s->chunk, out);
+		xlate_chunk_role(&s->chunk, 0, out);
 	} else if (strcmp(type, "content-start") == 0 || strcmp(type, "content-delta") == 0) {
 		cohere_stream_content(s, message, out);
 	} else if (strcmp(type, "tool-plan-delta") == 0) {
@@ -129,9 +107,10 @@ cohere_stream_take(struct xlate_stream *s, struct json_object *event, struct str
 	} else if (strcmp(type, "tool-call-start") == 0) {
 		cohere_stream_tool(s, cohere_stream_call(message), out);
 	} else if (strcmp(type, "tool-call-delta") == 0) {
-		cohere_stream_arguments(s, xlate_text(xlate_get(cohere_stream_call(message), "function"), "arguments"), out);
+		call = cohere_stream_call(message);
+		xlate_chunk_arguments(&s->chunk, xlate_text(xlate_get(call, "function"), "arguments"), out);
 	} else if (strcmp(type, "tool-call-end") == 0) {
-		cohere_stream_tool_end(s, out);
+		xlate_chunk_tool_end(&s->chunk, out);
 	} else if (strcmp(type, "message-end") == 0) {
 		cohere_stream_end(s, delta, out);
 	} /* content-end, citations, debug and what is yet to be invented say nothing to an OpenAI client */

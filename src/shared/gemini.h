@@ -4,7 +4,7 @@
 
 #include "hale/err.h"
 #include "hale/provider.h"
-#include "xlate.h"
+#include "xlate_build.h"
 
 /* Members of struct provider_xlate; contracts there. */
 int gemini_request(const struct deployment *d, const char *model, struct json_object *openai, struct strbuf *out,
@@ -32,32 +32,10 @@ int gemini_image_status(int status, const char *body, size_t len);
 /* The model as a path: "models/" before a name that has no collection of its own ("tunedModels/x"). */
 #define GEMINI_COLLECTION(model) (strchr(model, '/') ? "" : "models/")
 
-/* One request on its way: gemini_request.c writes turns, gemini_params.c the rest. */
-struct gemini_build {
-	struct json_object *in, *out, *contents, *system;
-	struct json_object *names; /* function names by the id of their call */
-	const char *model, *why;
-	bool functions; /* tools holds some, not only Gemini's own */
-};
-
-/* HALE_EINVAL, with the reason. */
-static inline int
-gemini_fail(struct gemini_build *b, const char *why)
-{
-	b->why = why;
-	return HALE_EINVAL;
-}
-
-static inline void
-gemini_put_text(struct json_object *o, const char *key, const char *text)
-{
-	json_object_object_add(o, key, json_object_new_string(text));
-}
-
-/* Refuses what would change the shape of the answer. */
-int gemini_params_check(struct gemini_build *b);
+/* gemini_request.c writes turns, gemini_params.c the rest. Refuses what would change the shape of the answer. */
+int gemini_params_check(struct xlate_build *b);
 /* Tools, tool_choice, generationConfig and Gemini's own members. */
-int gemini_params_fill(struct gemini_build *b);
+int gemini_params_fill(struct xlate_build *b);
 /* A JSON schema as Gemini's subset of OpenAPI's, a value of its own. NULL: *why says what is wrong with it. */
 struct json_object *gemini_schema(struct json_object *in, const char **why);
 

@@ -98,11 +98,8 @@ gemini_answer_join(struct json_object *parts, bool thought, struct strbuf *out)
 	for (size_t i = 0; i < xlate_count(parts); i++) {
 		struct json_object *part = json_object_array_get_idx(parts, i), *text = xlate_get(part, "text");
 
-		if (!json_object_is_type(text, json_type_string) ||
-		    json_object_get_boolean(xlate_get(part, "thought")) != thought)
-			continue;
-		strbuf_add(out, json_object_get_string(text), (size_t)json_object_get_string_len(text));
-		any = true;
+		if (json_object_get_boolean(xlate_get(part, "thought")) == thought && xlate_join(text, out))
+			any = true;
 	}
 	return any;
 }
@@ -149,8 +146,7 @@ gemini_answer_choice(struct json_object *candidate, unsigned index, const char *
 	}
 	n = gemini_answer_calls(parts, answer_id, *calls, out);
 	*calls += n;
-	strbuf_printf(out, "},\"logprobs\":null,\"finish_reason\":\"%s\"}",
-	              gemini_finish(xlate_text(candidate, "finishReason"), n > 0));
+	xlate_answer_finish(gemini_finish(xlate_text(candidate, "finishReason"), n > 0), out);
 	strbuf_release(&text);
 }
 

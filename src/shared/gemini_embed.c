@@ -42,16 +42,16 @@ gemini_embed_one(const char *model, struct json_object *in, struct json_object *
 
 	strbuf_init(&name, 0);
 	strbuf_printf(&name, "%s%s", GEMINI_COLLECTION(model), model);
-	gemini_put_text(one, "model", strbuf_str(&name));
+	xlate_put_text(one, "model", strbuf_str(&name));
 	strbuf_release(&name);
 	json_object_object_add(part, "text", json_object_get(text));
 	json_object_array_add(parts, part);
 	json_object_object_add(content, "parts", parts);
 	json_object_object_add(one, "content", content);
 	if (task)
-		gemini_put_text(one, "taskType", task);
+		xlate_put_text(one, "taskType", task);
 	if (title)
-		gemini_put_text(one, "title", title);
+		xlate_put_text(one, "title", title);
 	if (dimensions)
 		json_object_object_add(one, "outputDimensionality", json_object_get(dimensions));
 	return one;

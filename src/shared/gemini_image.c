@@ -38,7 +38,7 @@ gemini_image_imagen(struct json_object *prompt, int64_t n, const char *shape, st
 	json_object_object_add(out, "instances", instances);
 	json_object_object_add(parameters, "sampleCount", json_object_new_int64(n));
 	if (shape)
-		gemini_put_text(parameters, "aspectRatio", shape);
+		xlate_put_text(parameters, "aspectRatio", shape);
 	json_object_object_add(out, "parameters", parameters);
 }
 
@@ -51,7 +51,7 @@ gemini_image_gemini(struct json_object *prompt, const char *shape, struct json_o
 
 	json_object_object_add(part, "text", json_object_get(prompt));
 	json_object_array_add(parts, part);
-	gemini_put_text(turn, "role", "user");
+	xlate_put_text(turn, "role", "user");
 	json_object_object_add(turn, "parts", parts);
 	json_object_array_add(contents, turn);
 	json_object_object_add(out, "contents", contents);
@@ -60,7 +60,7 @@ gemini_image_gemini(struct json_object *prompt, const char *shape, struct json_o
 	json_object_object_add(config, "responseModalities", kinds);
 	if (shape) {
 		image = json_object_new_object();
-		gemini_put_text(image, "aspectRatio", shape);
+		xlate_put_text(image, "aspectRatio", shape);
 		json_object_object_add(config, "imageConfig", image);
 	}
 	json_object_object_add(out, "generationConfig", config);

@@ -14,22 +14,22 @@
 #include "hale/err.h"
 
 static int
-gemini_params_function(struct gemini_build *b, struct json_object *f, struct json_object *list)
+gemini_params_function(struct xlate_build *b, struct json_object *f, struct json_object *list)
 {
 	struct json_object *parameters = xlate_get(f, "parameters"), *schema = NULL, *out;
 	const char *name = xlate_text(f, "name"), *description = xlate_text(f, "description");
 
 	if (!name)
-		return gemini_fail(b, "a tool needs a function with a name");
+		return xlate_fail(b, "a tool needs a function with a name");
 	if (parameters) {
 		schema = gemini_schema(parameters, &b->why);
 		if (!schema)
 			return HALE_EINVAL;
 	}
 	out = json_object_new_object();
-	gemini_put_text(out, "name", name);
+	xlate_put_text(out, "name", name);
 	if (description)
-		gemini_put_text(out, "description", description);
+		xlate_put_text(out, "description", description);
 	/* An object without members is refused; without parameters the function takes none. */
 	if (json_object_is_type(xlate_get(schema, "properties"), json_type_object) &&
 	    json_object_object_length(xlate_get(schema, "properties")) > 0)
@@ -40,8 +40,9 @@ gemini_params_function(struct gemini_build *b, struct json_object *f, struct jso
 	return 0;
 }
 
+/* *functions: there are some, not only Gemini's own tools. */
 static int
-gemini_params_tools(struct gemini_build *b, struct json_object *in)
+gemini_params_tools(struct xlate_build *b, struct json_object *in, bool *functions)
 {
 	struct json_object *tools = json_object_new_array(), *list = json_object_new_array(), *one;
 	int rc = 0;
@@ -55,8 +56,8 @@ gemini_params_tools(struct gemini_build *b, struct json_object *in)
 		else
 			rc = gemini_params_function(b, f, list);
 	}
-	b->functions = json_object_array_length(list) > 0;
-	if (b->functions && !rc) {
+	*functions = json_object_array_length(list) > 0;
+	if (*functions && !rc) {
 		one = json_object_new_object();
 		json_object_object_add(one, "functionDeclarations", json_object_get(list));
 		json_object_array_add(tools, one);
@@ -70,7 +71,7 @@ gemini_params_tools(struct gemini_build *b, struct json_object *in)
 }
 
 static int
-gemini_params_tool_choice(struct gemini_build *b)
+gemini_params_tool_choice(struct xlate_build *b)
 {
 	static const char *const word[][2] = {
 		{"auto", "AUTO"}, {"none", "NONE"}, {"required", "ANY"}, {"any", "ANY"},
@@ -87,9 +88,9 @@ gemini_params_tool_choice(struct gemini_build *b)
 	if (name && xlate_is(in, "type", "function"))
 		mode = "ANY";
 	if (!mode)
-		return gemini_fail(b, "tool_choice must be none, auto, required or name a function");
+		return xlate_fail(b, "tool_choice must be none, auto, required or name a function");
 	calling = json_object_new_object();
-	gemini_put_text(calling, "mode", mode);
+	xlate_put_text(calling, "mode", mode);
 	if (name) {
 		names = json_object_new_array();
 		json_object_array_add(names, json_object_new_string(name));
@@ -103,7 +104,7 @@ gemini_params_tool_choice(struct gemini_build *b)
 
 /* thinkingConfig for reasoning_effort. Gemini 3 takes a level; 2.5 Pro cannot do without thoughts. */
 static struct json_object *
-gemini_params_effort(const struct gemini_build *b, const char *effort)
+gemini_params_effort(const struct xlate_build *b, const char *effort)
 {
 	static const struct {
 		const char *word, *level;
@@ -120,7 +121,7 @@ gemini_params_effort(const struct gemini_build *b, const char *effort)
 			continue;
 		out = json_object_new_object();
 		if (level)
-			gemini_put_text(out, "thinkingLevel", known[i].level);
+			xlate_put_text(out, "thinkingLevel", known[i].level);
 		else
 			json_object_object_add(out, "thinkingBudget",
 			                       json_object_new_int64(known[i].budget || !pro ? known[i].budget : 128));
@@ -148,7 +149,7 @@ gemini_params_budget(struct json_object *thinking)
 }
 
 static void
-gemini_params_thinking(const struct gemini_build *b, struct json_object *config)
+gemini_params_thinking(const struct xlate_build *b, struct json_object *config)
 {
 	static const char *const never[] = {"gemini-1.", "gemini-2.0", "gemma"};
 	struct json_object *thinking = xlate_get(b->in, "thinking"), *out = NULL;
@@ -166,7 +167,7 @@ gemini_params_thinking(const struct gemini_build *b, struct json_object *config)
 }
 
 static int
-gemini_params_format(struct gemini_build *b, struct json_object *config)
+gemini_params_format(struct xlate_build *b, struct json_object *config)
 {
 	struct json_object *in = xlate_get(b->in, "response_format"), *schema, *out = NULL;
 
@@ -178,35 +179,28 @@ gemini_params_format(struct gemini_build *b, struct json_object *config)
 		if (!out)
 			return HALE_EINVAL;
 	} else if (!xlate_is(in, "type", "json_object")) {
-		return gemini_fail(b, "response_format must be text, json_object or json_schema with a schema");
+		return xlate_fail(b, "response_format must be text, json_object or json_schema with a schema");
 	}
-	gemini_put_text(config, "responseMimeType", "application/json");
+	xlate_put_text(config, "responseMimeType", "application/json");
 	if (out)
 		json_object_object_add(config, "responseSchema", out);
 	return 0;
 }
 
 static int
-gemini_params_limits(struct gemini_build *b, struct json_object *config)
+gemini_params_limits(struct xlate_build *b, struct json_object *config)
 {
-	struct json_object *max = xlate_get(b->in, "max_completion_tokens"), *stop = xlate_get(b->in, "stop"), *list;
+	struct json_object *stop = NULL;
+	int64_t limit = 0;
+	int rc = xlate_limit(b->in, &limit, &b->why);
 
-	if (!max)
-		max = xlate_get(b->in, "max_tokens");
-	if (max && (!json_object_is_type(max, json_type_int) || json_object_get_int64(max) < 1))
-		return gemini_fail(b, "max_tokens must be a positive integer");
-	if (max)
-		json_object_object_add(config, "maxOutputTokens", json_object_get(max));
-	if (json_object_is_type(stop, json_type_array)) {
-		json_object_object_add(config, "stopSequences", json_object_get(stop));
-	} else if (json_object_is_type(stop, json_type_string)) {
-		list = json_object_new_array();
-		json_object_array_add(list, json_object_get(stop));
-		json_object_object_add(config, "stopSequences", list);
-	} else if (stop) {
-		return gemini_fail(b, "stop must be a string or an array of strings");
-	}
-	return 0;
+	if (!rc)
+		rc = xlate_stop(b->in, &stop, &b->why);
+	if (limit)
+		json_object_object_add(config, "maxOutputTokens", json_object_new_int64(limit));
+	if (stop)
+		json_object_object_add(config, "stopSequences", stop);
+	return rc;
 }
 
 /* Members that only change their name, in `to`. */
@@ -222,30 +216,30 @@ gemini_params_rename(struct json_object *in, const char *const (*name)[2], size_
 }
 
 int
-gemini_params_check(struct gemini_build *b)
+gemini_params_check(struct xlate_build *b)
 {
 	struct json_object *n = xlate_get(b->in, "n"), *modalities = xlate_get(b->in, "modalities");
 
 	if (n && (!json_object_is_type(n, json_type_int) || json_object_get_int64(n) < 1 ||
 	          json_object_get_int64(n) > GEMINI_CHOICES_MAX))
-		return gemini_fail(b, "this provider gives up to 8 choices: n must be 1 to 8");
+		return xlate_fail(b, "this provider gives up to 8 choices: n must be 1 to 8");
 	if (json_object_get_boolean(xlate_get(b->in, "logprobs")))
-		return gemini_fail(b, "logprobs are not supported by this provider");
+		return xlate_fail(b, "logprobs are not supported by this provider");
 	if (xlate_get(b->in, "audio"))
-		return gemini_fail(b, "audio output is not supported by this provider");
+		return xlate_fail(b, "audio output is not supported by this provider");
 	for (size_t i = 0; i < xlate_count(modalities); i++) {
 		const char *word = xlate_word(json_object_array_get_idx(modalities, i), "");
 
 		if (!word || strcmp(word, "text") != 0)
-			return gemini_fail(b, "answers of this provider are text: modalities must be [\"text\"]");
+			return xlate_fail(b, "answers of this provider are text: modalities must be [\"text\"]");
 	}
 	if (xlate_get(b->in, "functions") || xlate_get(b->in, "function_call"))
-		return gemini_fail(b, "functions are not supported by this provider, use tools");
+		return xlate_fail(b, "functions are not supported by this provider, use tools");
 	return 0;
 }
 
 int
-gemini_params_fill(struct gemini_build *b)
+gemini_params_fill(struct xlate_build *b)
 {
 	static const char *const generation[][2] = {
 		{"temperature", "temperature"}, {"top_p", "topP"}, {"top_k", "topK"}, {"seed", "seed"},
@@ -254,14 +248,15 @@ gemini_params_fill(struct gemini_build *b)
 	/* Gemini's own, which clients pass through. */
 	static const char *const own[][2] = {{"safety_settings", "safetySettings"}, {"cached_content", "cachedContent"}};
 	struct json_object *tools = xlate_get(b->in, "tools"), *config = json_object_new_object();
+	bool functions = false;
 	int rc = gemini_params_limits(b, config);
 
 	if (!rc && tools && !json_object_is_type(tools, json_type_array))
-		rc = gemini_fail(b, "tools must be an array");
+		rc = xlate_fail(b, "tools must be an array");
 	if (!rc)
-		rc = gemini_params_tools(b, tools);
+		rc = gemini_params_tools(b, tools, &functions);
 	/* Without functions a tool_choice has nothing to choose from and would be refused. */
-	if (!rc && b->functions)
+	if (!rc && functions)
 		rc = gemini_params_tool_choice(b);
 	if (!rc)
 		rc = gemini_params_format(b, config);

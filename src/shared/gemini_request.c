@@ -1,8 +1,8 @@
 /* OpenAI chat request to Gemini's generateContent.
  *
- * Messages become contents of parts; neighbours of one role are merged, because the results of parallel tool
- * calls must stand in one turn. They stand in a turn of their own, though: Gemini counts them against the calls of
- * the turn before. Results name their function, not their call, so the names of all calls are kept by id.
+ * Messages become contents of parts (the walk over them: xlate_build.h). Results of tools stand in a turn of their
+ * own: Gemini counts them against the calls of the turn before. They name their function, not their call, so the names
+ * of all calls are kept by id.
  *
  * Gemini 3 wants the signature of its thoughts back with a function call. It travels in the members where LiteLLM and
  * Google's own OpenAI endpoint put it; for a call that was made by another model there is a word that stands for one.
@@ -16,43 +16,15 @@
 #include "hale/err.h"
 #include "hale/strbuf.h"
 
-/* Gemini wants something to answer, and a user turn first. */
-#define GEMINI_CONTINUE "Please continue."
+/* In place of the signature of another model. */
 #define GEMINI_NO_SIGNATURE "skip_thought_signature_validator"
 
+/* Gemini refuses empty text. */
 static struct json_object *
-gemini_request_text(struct json_object *take_text)
+gemini_request_text(struct json_object *text, struct json_object *part)
 {
-	struct json_object *part = json_object_new_object();
-
-	json_object_object_add(part, "text", take_text);
-	return part;
-}
-
-static struct json_object *
-gemini_request_continue(void)
-{
-	return gemini_request_text(json_object_new_string(GEMINI_CONTINUE));
-}
-
-/* Takes part into the last turn if that has the role and the same kind of parts, else into a new one. */
-static void
-gemini_request_add(struct gemini_build *b, const char *role, struct json_object *take_part)
-{
-	size_t n = json_object_array_length(b->contents);
-	struct json_object *turn = n ? json_object_array_get_idx(b->contents, n - 1) : NULL;
-	struct json_object *first = turn ? json_object_array_get_idx(xlate_get(turn, "parts"), 0) : NULL;
-	bool results = xlate_get(take_part, "functionResponse"), same = results == !!xlate_get(first, "functionResponse");
-
-	if (!turn || !same || !xlate_is(turn, "role", role)) {
-		if (!turn && strcmp(role, "user") != 0)
-			gemini_request_add(b, "user", gemini_request_continue());
-		turn = json_object_new_object();
-		gemini_put_text(turn, "role", role);
-		json_object_object_add(turn, "parts", json_object_new_array());
-		json_object_array_add(b->contents, turn);
-	}
-	json_object_array_add(xlate_get(turn, "parts"), take_part);
+	(void)part;
+	return json_object_get_string_len(text) ? xlate_one("text", json_object_get(text)) : NULL;
 }
 
 /* What a URL's extension says about its bytes; NULL: nothing. */
@@ -79,7 +51,7 @@ gemini_request_kind(const char *url)
 
 /* Bytes in the request, or a place that Gemini reads. mime: the client's own word for the kind, or NULL. */
 static int
-gemini_request_media(struct gemini_build *b, const char *url, const char *mime, struct json_object **part)
+gemini_request_media(struct xlate_build *b, const char *url, const char *mime, struct json_object **part)
 {
 	struct json_object *o;
 	struct xlate_data_url data;
@@ -87,60 +59,48 @@ gemini_request_media(struct gemini_build *b, const char *url, const char *mime, 
 
 	if (!inlined && strncasecmp(url, "http://", 7) != 0 && strncasecmp(url, "https://", 8) != 0 &&
 	    strncasecmp(url, "gs://", 5) != 0)
-		return gemini_fail(b, "image_url and file must be an http(s) or gs URL or a base64 data URL");
+		return xlate_fail(b, "image_url and file must be an http(s) or gs URL or a base64 data URL");
 	if (!mime && !inlined)
 		mime = gemini_request_kind(url);
 	/* Gemini knows the kind of what was uploaded to it. */
 	if (!mime && !inlined && !strstr(url, "/files/"))
-		return gemini_fail(b, "the URL of an image or file does not show its type: add \"format\" with a media type");
+		return xlate_fail(b, "the URL of an image or file does not show its type: add \"format\" with a media type");
 	o = json_object_new_object();
 	if (mime)
-		gemini_put_text(o, "mimeType", mime);
+		xlate_put_text(o, "mimeType", mime);
 	else if (inlined)
 		json_object_object_add(o, "mimeType", json_object_new_string_len(data.type, (int)data.type_len));
-	gemini_put_text(o, inlined ? "data" : "fileUri", inlined ? data.base64 : url);
-	*part = json_object_new_object();
-	json_object_object_add(*part, inlined ? "inlineData" : "fileData", o);
+	xlate_put_text(o, inlined ? "data" : "fileUri", inlined ? data.base64 : url);
+	*part = xlate_one(inlined ? "inlineData" : "fileData", o);
 	return 0;
 }
 
 static int
-gemini_request_audio(struct gemini_build *b, struct json_object *audio, struct json_object **part)
+gemini_request_audio(struct xlate_build *b, struct json_object *audio, struct json_object **part)
 {
 	const char *data = xlate_text(audio, "data"), *format = xlate_text(audio, "format");
 	struct json_object *o, *mime;
 	struct strbuf s;
 
 	if (!data || !format)
-		return gemini_fail(b, "input_audio needs data and a format");
+		return xlate_fail(b, "input_audio needs data and a format");
 	strbuf_init(&s, 256);
 	strbuf_printf(&s, "audio/%s", format);
 	mime = json_object_new_string(strbuf_str(&s));
 	strbuf_release(&s);
 	o = json_object_new_object();
 	json_object_object_add(o, "mimeType", mime);
-	gemini_put_text(o, "data", data);
-	*part = json_object_new_object();
-	json_object_object_add(*part, "inlineData", o);
+	xlate_put_text(o, "data", data);
+	*part = xlate_one("inlineData", o);
 	return 0;
 }
 
-/* One element of a content array; *part stays NULL for empty text, which Gemini refuses. */
 static int
-gemini_request_part(struct gemini_build *b, struct json_object *in, struct json_object **part)
+gemini_request_part(struct xlate_build *b, struct json_object *in, struct json_object **part)
 {
 	struct json_object *image = xlate_get(in, "image_url"), *file = xlate_get(in, "file");
-	bool refusal = xlate_is(in, "type", "refusal");
-	struct json_object *text = xlate_get(in, refusal ? "refusal" : "text");
 	const char *url = xlate_word(image, "url");
 
-	*part = NULL;
-	if (refusal || xlate_is(in, "type", "text")) {
-		if (!json_object_is_type(text, json_type_string))
-			return gemini_fail(b, "a text part needs a text");
-		*part = json_object_get_string_len(text) ? gemini_request_text(json_object_get(text)) : NULL;
-		return 0;
-	}
 	if (xlate_is(in, "type", "image_url"))
 		return gemini_request_media(b, url ? url : "", xlate_text(image, "format"), part);
 	if (xlate_is(in, "type", "file")) {
@@ -151,36 +111,7 @@ gemini_request_part(struct gemini_build *b, struct json_object *in, struct json_
 	}
 	if (xlate_is(in, "type", "input_audio"))
 		return gemini_request_audio(b, xlate_get(in, "input_audio"), part);
-	return gemini_fail(b, "this provider takes content parts of type text, image_url, file and input_audio");
-}
-
-/* String or array of parts, appended to the system's parts (role NULL) or to the turn of a role. */
-static int
-gemini_request_content(struct gemini_build *b, struct json_object *content, const char *role)
-{
-	bool array = json_object_is_type(content, json_type_array);
-	size_t n = array ? json_object_array_length(content) : 1;
-
-	if (!content)
-		return 0;
-	if (!array && !json_object_is_type(content, json_type_string))
-		return gemini_fail(b, "message content must be a string or an array of parts");
-	for (size_t i = 0; i < n; i++) {
-		struct json_object *part = NULL;
-		int rc = 0;
-
-		if (array)
-			rc = gemini_request_part(b, json_object_array_get_idx(content, i), &part);
-		else if (json_object_get_string_len(content))
-			part = gemini_request_text(json_object_get(content));
-		if (rc)
-			return rc;
-		if (part && role)
-			gemini_request_add(b, role, part);
-		else if (part)
-			json_object_array_add(b->system, part);
-	}
-	return 0;
+	return xlate_fail(b, "this provider takes content parts of type text, image_url, file and input_audio");
 }
 
 /* The signature that came with the call, in one of the places where clients keep it. */
@@ -192,46 +123,21 @@ gemini_request_signature(struct json_object *call)
 	return s ? s : xlate_text(xlate_get(call, "provider_specific_fields"), "thought_signature");
 }
 
-/* first: of its turn, the one that carries the signature. */
-static int
-gemini_request_call(struct gemini_build *b, struct json_object *call, bool first)
+/* The first call of a turn is the one that carries the signature. */
+static void
+gemini_request_call(struct xlate_build *b, const struct xlate_call *call)
 {
-	struct json_object *function = xlate_get(call, "function"), *part, *o, *args;
-	const char *id = xlate_text(call, "id"), *name = xlate_text(function, "name");
-	const char *signature = gemini_request_signature(call);
+	struct json_object *o = xlate_one("name", json_object_new_string(call->name)), *part;
+	const char *signature = gemini_request_signature(call->whole);
 
-	if (!id || !name)
-		return gemini_fail(b, "a tool call needs an id and a function with a name");
-	args = xlate_tool_input(xlate_text(function, "arguments"));
-	if (!args)
-		return gemini_fail(b, "the arguments of a tool call are not a JSON object");
-	gemini_put_text(b->names, id, name);
-	o = json_object_new_object();
-	gemini_put_text(o, "name", name);
-	json_object_object_add(o, "args", args);
-	part = json_object_new_object();
-	json_object_object_add(part, "functionCall", o);
-	if (!signature && first && strstr(b->model, "gemini-3"))
+	xlate_put_text(b->names, call->id, call->name);
+	json_object_object_add(o, "args", call->take_input);
+	part = xlate_one("functionCall", o);
+	if (!signature && call->first && strstr(b->model, "gemini-3"))
 		signature = GEMINI_NO_SIGNATURE;
 	if (signature)
-		gemini_put_text(part, "thoughtSignature", signature);
-	gemini_request_add(b, "model", part);
-	return 0;
-}
-
-static int
-gemini_request_assistant(struct gemini_build *b, struct json_object *m)
-{
-	struct json_object *calls = xlate_get(m, "tool_calls");
-	size_t n = xlate_count(calls);
-	int rc;
-
-	if (xlate_get(m, "function_call"))
-		return gemini_fail(b, "function_call is not supported by this provider, use tool_calls");
-	rc = gemini_request_content(b, xlate_get(m, "content"), "model");
-	for (size_t i = 0; i < n && !rc; i++)
-		rc = gemini_request_call(b, json_object_array_get_idx(calls, i), i == 0);
-	return rc;
+		xlate_put_text(part, "thoughtSignature", signature);
+	json_object_array_add(xlate_build_turn(b, "model", false), part);
 }
 
 /* All text of a content; HALE_EINVAL: it has something else. */
@@ -254,81 +160,44 @@ gemini_request_result_text(struct json_object *content, struct strbuf *out)
 }
 
 static int
-gemini_request_result(struct gemini_build *b, struct json_object *m)
+gemini_request_result(struct xlate_build *b, struct json_object *m, const char *id)
 {
-	const char *id = xlate_text(m, "tool_call_id"), *name = id ? xlate_text(b->names, id) : NULL;
-	struct json_object *part, *o, *response;
+	const char *name = xlate_text(b->names, id);
+	struct json_object *o, *response;
 	struct strbuf text;
 
-	if (!id)
-		return gemini_fail(b, "a tool message needs a tool_call_id");
 	if (!name)
 		name = xlate_text(m, "name");
 	if (!name)
-		return gemini_fail(b, "a tool message must answer a tool call of an earlier message");
+		return xlate_fail(b, "a tool message must answer a tool call of an earlier message");
 	strbuf_init(&text, 0);
 	if (gemini_request_result_text(xlate_get(m, "content"), &text)) {
 		strbuf_release(&text);
-		return gemini_fail(b, "this provider takes tool results as text");
+		return xlate_fail(b, "this provider takes tool results as text");
 	}
 	/* Gemini wants an object: a result that is one stays what it is. */
 	response = xlate_parse(strbuf_str(&text), text.len);
-	if (!response) {
-		response = json_object_new_object();
-		json_object_object_add(response, "output",
-		                       json_object_new_string_len(strbuf_str(&text), (int)text.len));
-	}
+	if (!response)
+		response = xlate_one("output", json_object_new_string_len(strbuf_str(&text), (int)text.len));
 	strbuf_release(&text);
-	o = json_object_new_object();
-	gemini_put_text(o, "name", name);
+	o = xlate_one("name", json_object_new_string(name));
 	json_object_object_add(o, "response", response);
-	part = json_object_new_object();
-	json_object_object_add(part, "functionResponse", o);
-	gemini_request_add(b, "user", part);
+	json_object_array_add(xlate_build_turn(b, "user", true), xlate_one("functionResponse", o));
 	return 0;
 }
 
 static int
-gemini_request_message(struct gemini_build *b, struct json_object *m)
+gemini_request_fill(struct xlate_build *b)
 {
-	const char *role = xlate_text(m, "role");
-
-	if (!role)
-		return gemini_fail(b, "a message needs a role");
-	if (strcmp(role, "system") == 0 || strcmp(role, "developer") == 0)
-		return gemini_request_content(b, xlate_get(m, "content"), NULL);
-	if (strcmp(role, "user") == 0)
-		return gemini_request_content(b, xlate_get(m, "content"), "user");
-	if (strcmp(role, "assistant") == 0)
-		return gemini_request_assistant(b, m);
-	if (strcmp(role, "tool") == 0)
-		return gemini_request_result(b, m);
-	return gemini_fail(b, "message roles are system, developer, user, assistant and tool");
-}
-
-static int
-gemini_request_fill(struct gemini_build *b)
-{
-	struct json_object *messages = xlate_get(b->in, "messages"), *system;
 	int rc = gemini_params_check(b);
 
-	if (!rc && !json_object_is_type(messages, json_type_array))
-		rc = gemini_fail(b, "messages must be an array");
-	for (size_t i = 0; !rc && i < json_object_array_length(messages); i++)
-		rc = gemini_request_message(b, json_object_array_get_idx(messages, i));
+	if (!rc)
+		rc = xlate_build_messages(b);
 	if (rc)
 		return rc;
-	if (json_object_array_length(b->contents) == 0) {
-		if (json_object_array_length(b->system) == 0)
-			return gemini_fail(b, "messages have no content");
-		gemini_request_add(b, "user", gemini_request_continue());
-	}
-	json_object_object_add(b->out, "contents", json_object_get(b->contents));
-	if (json_object_array_length(b->system)) {
-		system = json_object_new_object();
-		json_object_object_add(system, "parts", json_object_get(b->system));
-		json_object_object_add(b->out, "systemInstruction", system);
-	}
+	json_object_object_add(b->out, "contents", json_object_get(b->turns));
+	if (json_object_array_length(b->system))
+		json_object_object_add(b->out, "systemInstruction", xlate_one("parts", json_object_get(b->system)));
 	return gemini_params_fill(b);
 }
 
@@ -336,31 +205,20 @@ int
 gemini_request(const struct deployment *d, const char *model, struct json_object *openai, struct strbuf *out,
                const char **why)
 {
-	struct gemini_build b = {
-		.in = openai,
-		.out = json_object_new_object(),
-		.contents = json_object_new_array(),
-		.system = json_object_new_array(),
-		.names = json_object_new_object(),
-		.model = model,
-		.why = "the request cannot be translated",
+	static const struct xlate_build_op op = {
+		.content = "parts",
+		.assistant = "model",
+		.results_apart = true,
+		.fill = gemini_request_fill,
+		.text = gemini_request_text,
+		.part = gemini_request_part,
+		.call = gemini_request_call,
+		.result = gemini_request_result,
 	};
-	int rc;
+	struct xlate_build b = {.names = json_object_new_object()};
+	int rc = xlate_build_request(&b, &op, model, openai, out, why);
 
 	(void)d;
-	rc = gemini_request_fill(&b);
-	if (rc) {
-		*why = b.why;
-	} else {
-		xlate_plain(b.out, out);
-		if (out->overflow) {
-			*why = "the translated request is too large";
-			rc = HALE_ELIMIT;
-		}
-	}
 	json_object_put(b.names);
-	json_object_put(b.contents);
-	json_object_put(b.system);
-	json_object_put(b.out);
 	return rc;
 }

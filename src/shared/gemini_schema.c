@@ -97,7 +97,7 @@ gemini_schema_type(struct json_object *in, struct json_object *out)
 			one = json_object_new_object();
 			json_object_array_add(any, one);
 		}
-		gemini_put_text(one, "type", word);
+		xlate_put_text(one, "type", word);
 		if (any && strcmp(word, "array") == 0)
 			json_object_object_add(one, "items", json_tokener_parse("{\"type\":\"string\"}"));
 	}
@@ -130,7 +130,7 @@ gemini_schema_enum(struct json_object *in, struct json_object *out)
 		return;
 	}
 	if (!xlate_get(out, "type"))
-		gemini_put_text(out, "type", "string");
+		xlate_put_text(out, "type", "string");
 	json_object_object_add(out, "enum", list);
 }
 
@@ -293,7 +293,7 @@ gemini_schema_node(struct gemini_schema_walk *w, struct json_object *in, unsigne
 	}
 	w->left--;
 	if (depth >= SCHEMA_DEPTH_MAX) {
-		gemini_put_text(out, "type", "object");
+		xlate_put_text(out, "type", "object");
 		return out;
 	}
 	gemini_schema_plain(in, out);

@@ -70,9 +70,7 @@ gemini_stream_begin(struct xlate_stream *s, unsigned index, struct strbuf *out)
 	if (s->choice[index].seen)
 		return;
 	s->choice[index].seen = true;
-	xlate_chunk_open(&s->chunk, index, out);
-	strbuf_puts(out, "\"role\":\"assistant\",\"content\":\"\"");
-	xlate_chunk_close(&s->chunk, NULL, out);
+	xlate_chunk_role(&s->chunk, index, out);
 }
 
 static void

@@ -145,6 +145,8 @@ src_libshared_a_SOURCES += \
 	src/shared/gemini_stream.c \
 	src/shared/provider_gemini.c \
 	src/shared/xlate.c \
+	src/shared/xlate_build.c \
+	src/shared/xlate_build.h \
 	src/shared/xlate_chat.c \
 	src/shared/xlate.h
 noinst_HEADERS += \

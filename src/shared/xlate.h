@@ -48,6 +48,8 @@ struct xlate_chunk {
 	char *model, *id; /* id: NULL until the provider has said one */
 	uint64_t created;
 	bool include_usage;
+	bool tool_open, tool_arguments; /* a tool call is open; some of its arguments are out */
+	unsigned ntool;                 /* tool calls begun so far */
 };
 void xlate_chunk_init(struct xlate_chunk *c, const char *model, bool include_usage);
 void xlate_chunk_release(struct xlate_chunk *c);
@@ -64,12 +66,25 @@ void xlate_chunk_done(const struct xlate_chunk *c, const char *usage, struct str
 /* An error event; NULL message: a general one. */
 void xlate_chunk_error(const char *message, const char *type, const char *code, struct strbuf *out);
 
-/* The same for the parts that most streams have (xlate_chat.c): the role; the n-th tool call; more of its arguments. */
-void xlate_chunk_role(const struct xlate_chunk *c, struct strbuf *out);
-void xlate_chunk_tool(const struct xlate_chunk *c, unsigned n, const char *id, const char *name, struct strbuf *out);
-void xlate_chunk_arguments(const struct xlate_chunk *c, unsigned n, const char *text, struct strbuf *out);
+/* The same for the parts that most streams have (xlate_chat.c). A finish reason alone. */
+void xlate_chunk_finish(const struct xlate_chunk *c, const char *finish, struct strbuf *out);
+void xlate_chunk_role(const struct xlate_chunk *c, unsigned index, struct strbuf *out);
+/* A tool call begins; more of its arguments, when it is open and text has some; it ends: a call without arguments gets
+ * "{}", because clients parse them. */
+void xlate_chunk_tool(struct xlate_chunk *c, const char *id, const char *name, struct strbuf *out);
+void xlate_chunk_arguments(struct xlate_chunk *c, const char *text, struct strbuf *out);
+void xlate_chunk_tool_end(struct xlate_chunk *c, struct strbuf *out);
+
 /* A whole answer up to the value of its content. */
 void xlate_answer_open(const char *id, const char *model, struct strbuf *out);
+/* Appends a string value to joined text; false: it is none. */
+bool xlate_join(struct json_object *text, struct strbuf *joined);
+/* The n-th tool call, from 0 on: `,"tool_calls":[{...}` or `,{...}`. NULL and empty arguments are "{}". */
+void xlate_answer_tool(unsigned n, const char *id, const char *name, const char *arguments, struct strbuf *out);
+/* The end of a choice. */
+void xlate_answer_finish(const char *finish, struct strbuf *out);
+/* A value as the text of a call's arguments, borrowed from it; NULL for NULL. */
+const char *xlate_arguments(struct json_object *value);
 
 /* max_completion_tokens, else max_tokens; *limit stays when neither is there. HALE_EINVAL: *why. */
 int xlate_limit(struct json_object *openai, int64_t *limit, const char **why) HALE_MUST_USE;
@@ -78,6 +93,10 @@ int xlate_stop(struct json_object *openai, struct json_object **list, const char
 
 /* Refuses what would change the shape of the answer, for providers that give one plain choice: HALE_EINVAL, *why. */
 int xlate_check_choice(struct json_object *openai, const char **why) HALE_MUST_USE;
+/* A limit that leaves room for a budget of thinking tokens, which count as output. */
+int64_t xlate_limit_above(int64_t limit, int64_t budget);
+/* thinking as Anthropic's models take it. */
+struct json_object *xlate_thinking(int64_t budget);
 /* reasoning_effort as a budget of thinking tokens, LiteLLM's figures; 0: none was asked for. */
 int64_t xlate_reasoning_budget(struct json_object *openai);
 
@@ -89,6 +108,8 @@ struct xlate_usage {
 void xlate_usage_count(struct json_object *usage, const char *key, int64_t *out);
 /* OpenAI's usage object. */
 void xlate_usage_write(const struct xlate_usage *u, struct strbuf *out);
+/* xlate_chunk_done() with it. */
+void xlate_usage_done(const struct xlate_usage *u, const struct xlate_chunk *c, struct strbuf *out);
 
 /* An id of a tool call with letters, digits, '_' and '-' only; other gateways make other ones. */
 struct json_object *xlate_tool_id(const char *id);

@@ -45,6 +45,22 @@ xlate_stop(struct json_object *openai, struct json_object **list, const char **w
 	return 0;
 }
 
+int64_t
+xlate_limit_above(int64_t limit, int64_t budget)
+{
+	return budget > 0 && limit <= budget && limit < INT32_MAX && budget < INT32_MAX ? limit + budget : limit;
+}
+
+struct json_object *
+xlate_thinking(int64_t budget)
+{
+	struct json_object *thinking = json_object_new_object();
+
+	json_object_object_add(thinking, "type", json_object_new_string("enabled"));
+	json_object_object_add(thinking, "budget_tokens", json_object_new_int64(budget));
+	return thinking;
+}
+
 void
 xlate_answer_open(const char *id, const char *model, struct strbuf *out)
 {
@@ -61,19 +77,61 @@ xlate_answer_open(const char *id, const char *model, struct strbuf *out)
 	strbuf_release(&name);
 }
 
-void
-xlate_chunk_role(const struct xlate_chunk *c, struct strbuf *out)
+bool
+xlate_join(struct json_object *text, struct strbuf *joined)
 {
-	xlate_chunk_open(c, 0, out);
+	if (!json_object_is_type(text, json_type_string))
+		return false;
+	strbuf_add(joined, json_object_get_string(text), (size_t)json_object_get_string_len(text));
+	return true;
+}
+
+const char *
+xlate_arguments(struct json_object *value)
+{
+	return value ? json_object_to_json_string_ext(value, XLATE_PLAIN) : NULL;
+}
+
+void
+xlate_answer_tool(unsigned n, const char *id, const char *name, const char *arguments, struct strbuf *out)
+{
+	strbuf_puts(out, n ? ",{\"id\":" : ",\"tool_calls\":[{\"id\":");
+	strbuf_json_string(out, id);
+	strbuf_puts(out, ",\"type\":\"function\",\"function\":{\"name\":");
+	strbuf_json_string(out, name);
+	strbuf_puts(out, ",\"arguments\":");
+	strbuf_json_string(out, arguments && *arguments ? arguments : "{}");
+	strbuf_puts(out, "}}");
+}
+
+void
+xlate_answer_finish(const char *finish, struct strbuf *out)
+{
+	strbuf_printf(out, "},\"logprobs\":null,\"finish_reason\":\"%s\"}", finish);
+}
+
+void
+xlate_chunk_role(const struct xlate_chunk *c, unsigned index, struct strbuf *out)
+{
+	xlate_chunk_open(c, index, out);
 	strbuf_puts(out, "\"role\":\"assistant\",\"content\":\"\"");
 	xlate_chunk_close(c, NULL, out);
 }
 
 void
-xlate_chunk_tool(const struct xlate_chunk *c, unsigned n, const char *id, const char *name, struct strbuf *out)
+xlate_chunk_finish(const struct xlate_chunk *c, const char *finish, struct strbuf *out)
 {
 	xlate_chunk_open(c, 0, out);
-	strbuf_printf(out, "\"tool_calls\":[{\"index\":%u,\"id\":", n);
+	xlate_chunk_close(c, finish, out);
+}
+
+void
+xlate_chunk_tool(struct xlate_chunk *c, const char *id, const char *name, struct strbuf *out)
+{
+	c->tool_open = true;
+	c->tool_arguments = false;
+	xlate_chunk_open(c, 0, out);
+	strbuf_printf(out, "\"tool_calls\":[{\"index\":%u,\"id\":", c->ntool++);
 	strbuf_json_string(out, id);
 	strbuf_puts(out, ",\"type\":\"function\",\"function\":{\"name\":");
 	strbuf_json_string(out, name);
@@ -82,11 +140,33 @@ xlate_chunk_tool(const struct xlate_chunk *c, unsigned n, const char *id, const 
 }
 
 void
-xlate_chunk_arguments(const struct xlate_chunk *c, unsigned n, const char *text, struct strbuf *out)
+xlate_chunk_arguments(struct xlate_chunk *c, const char *text, struct strbuf *out)
 {
+	if (!c->tool_open || !text || !*text)
+		return;
+	c->tool_arguments = true;
 	xlate_chunk_open(c, 0, out);
-	strbuf_printf(out, "\"tool_calls\":[{\"index\":%u,\"function\":{\"arguments\":", n);
+	strbuf_printf(out, "\"tool_calls\":[{\"index\":%u,\"function\":{\"arguments\":", c->ntool - 1);
 	strbuf_json_string(out, text);
 	strbuf_puts(out, "}}]");
 	xlate_chunk_close(c, NULL, out);
+}
+
+void
+xlate_chunk_tool_end(struct xlate_chunk *c, struct strbuf *out)
+{
+	if (!c->tool_arguments)
+		xlate_chunk_arguments(c, "{}", out);
+	c->tool_open = false;
+}
+
+void
+xlate_usage_done(const struct xlate_usage *u, const struct xlate_chunk *c, struct strbuf *out)
+{
+	struct strbuf usage;
+
+	strbuf_init(&usage, 0);
+	xlate_usage_write(u, &usage);
+	xlate_chunk_done(c, strbuf_str(&usage), out);
+	strbuf_release(&usage);
 }
