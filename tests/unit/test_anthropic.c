@@ -1,16 +1,11 @@
 /* anthropic: OpenAI chat to Anthropic messages and back, whole and streamed. */
 #include "hale/hale.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
-#include <json-c/json.h>
-
 #include "hale/arena.h"
 #include "hale/err.h"
 #include "hale/strbuf.h"
 #include "provider_impl.h"
+#include "xlate_fixture.h"
 
 static const struct provider_xlate *
 xlate(void)
@@ -18,30 +13,10 @@ xlate(void)
 	return provider_find("anthropic", 9)->op[MODE_CHAT]->xlate;
 }
 
-static int
-request_model(const char *model, const char *openai, struct strbuf *out, const char **why)
-{
-	struct json_object *o = json_tokener_parse(openai);
-	int rc;
-
-	if (!o)
-		fail_msg("the test's own JSON: %s", openai);
-	rc = xlate()->request(NULL, model, o, out, why);
-	json_object_put(o);
-	return rc;
-}
-
 static void
 check_request_model(const char *model, const char *openai, const char *want)
 {
-	struct strbuf out;
-	const char *why = NULL;
-
-	strbuf_init(&out, 0);
-	if (request_model(model, openai, &out, &why))
-		fail_msg("%s: %s", openai, why);
-	assert_string_equal(strbuf_str(&out), want);
-	strbuf_release(&out);
+	xlate_fixture_check(xlate(), model, openai, want);
 }
 
 static void
@@ -53,14 +28,7 @@ check_request(const char *openai, const char *want)
 static void
 check_refused(const char *openai, const char *want)
 {
-	struct strbuf out;
-	const char *why = NULL;
-
-	strbuf_init(&out, 0);
-	assert_int_equal(request_model("m", openai, &out, &why), HALE_EINVAL);
-	assert_string_equal(why, want);
-	assert_int_equal(out.len, 0);
-	strbuf_release(&out);
+	xlate_fixture_refused(xlate(), "m", openai, want);
 }
 
 /* A user turn, and what every request without limits has behind it. */
@@ -259,27 +227,6 @@ test_tool_choice(void **state)
 	check_request("{" ASK ",\"tools\":[],\"tool_choice\":\"auto\"}", TURN ",\"max_tokens\":4096}");
 }
 
-/* "created":<digits> becomes "created":0. */
-static void
-blank_created(struct strbuf *b)
-{
-	static const char key[] = "\"created\":";
-	struct strbuf out;
-	const char *p = strbuf_str(b), *hit;
-
-	strbuf_init(&out, 0);
-	while ((hit = strstr(p, key))) {
-		hit += sizeof(key) - 1;
-		strbuf_add(&out, p, (size_t)(hit - p));
-		assert_true(strspn(hit, "0123456789") >= 10);
-		strbuf_putc(&out, '0');
-		p = hit + strspn(hit, "0123456789");
-	}
-	strbuf_puts(&out, p);
-	strbuf_release(b);
-	*b = out;
-}
-
 static void
 check_answer(const char *body, const char *want)
 {
@@ -289,7 +236,7 @@ check_answer(const char *body, const char *want)
 	strbuf_init(&out, 0);
 	assert_true(provider_anthropic_op[MODE_CHAT].essential(body, strlen(body), &why));
 	assert_int_equal(xlate()->response("pub", body, strlen(body), &out), 0);
-	blank_created(&out);
+	xlate_fixture_blank_created(&out);
 	assert_string_equal(strbuf_str(&out), want);
 	assert_true(provider_essential_message(strbuf_str(&out), out.len, &why));
 	strbuf_release(&out);
@@ -443,7 +390,7 @@ feed(bool usage, const char *in, size_t first, size_t step, struct strbuf *out, 
 		at += n;
 	}
 	xlate()->stream_free(s);
-	blank_created(out);
+	xlate_fixture_blank_created(out);
 	return rc;
 }
 

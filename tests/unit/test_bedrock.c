@@ -1,21 +1,15 @@
 /* bedrock: names of models, the address and its signature, OpenAI chat to Converse and back, whole and streamed. */
 #include "hale/hale.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
-#include <json-c/json.h>
-
 #include "hale/arena.h"
 #include "hale/conf.h"
 #include "hale/deployment.h"
 #include "hale/err.h"
 #include "hale/strbuf.h"
-
 #include "aws_eventstream.h"
 #include "bedrock.h"
 #include "provider_impl.h"
+#include "xlate_fixture.h"
 
 static const struct provider_op *
 op(void)
@@ -252,30 +246,10 @@ test_nothing_to_sign_with(void **state)
 	arena_freep(&a);
 }
 
-static int
-request_model(const char *model, const char *openai, struct strbuf *out, const char **why)
-{
-	struct json_object *o = json_tokener_parse(openai);
-	int rc;
-
-	if (!o)
-		fail_msg("the test's own JSON: %s", openai);
-	rc = op()->xlate->request(NULL, model, o, out, why);
-	json_object_put(o);
-	return rc;
-}
-
 static void
 check_request_model(const char *model, const char *openai, const char *want)
 {
-	struct strbuf out;
-	const char *why = NULL;
-
-	strbuf_init(&out, 0);
-	if (request_model(model, openai, &out, &why))
-		fail_msg("%s: %s", openai, why);
-	assert_string_equal(strbuf_str(&out), want);
-	strbuf_release(&out);
+	xlate_fixture_check(op()->xlate, model, openai, want);
 }
 
 static void
@@ -287,14 +261,7 @@ check_request(const char *openai, const char *want)
 static void
 check_refused(const char *openai, const char *want)
 {
-	struct strbuf out;
-	const char *why = NULL;
-
-	strbuf_init(&out, 0);
-	assert_int_equal(request_model("m", openai, &out, &why), HALE_EINVAL);
-	assert_string_equal(why, want);
-	assert_int_equal(out.len, 0);
-	strbuf_release(&out);
+	xlate_fixture_refused(op()->xlate, "m", openai, want);
 }
 
 #define ASK "\"messages\":[{\"role\":\"user\",\"content\":\"q\"}]"

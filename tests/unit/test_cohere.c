@@ -1,17 +1,12 @@
 /* cohere: OpenAI chat and embeddings to Cohere's v2 and back, whole and streamed; rerank of Voyage and Fireworks. */
 #include "hale/hale.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
-#include <json-c/json.h>
-
 #include "hale/arena.h"
 #include "hale/deployment.h"
 #include "hale/err.h"
 #include "hale/strbuf.h"
 #include "provider_impl.h"
+#include "xlate_fixture.h"
 
 static const struct provider_op *
 cell(const char *provider, enum mode m)
@@ -19,54 +14,16 @@ cell(const char *provider, enum mode m)
 	return provider_find(provider, strlen(provider))->op[m];
 }
 
-static int
-request(const struct provider_op *op, const char *openai, struct strbuf *out, const char **why)
-{
-	struct json_object *o = json_tokener_parse(openai);
-	int rc;
-
-	if (!o)
-		fail_msg("the test's own JSON: %s", openai);
-	strbuf_init(out, 0);
-	rc = op->xlate->request(NULL, "m", o, out, why);
-	json_object_put(o);
-	return rc;
-}
-
-static void
-check_cell_request(const struct provider_op *op, const char *openai, const char *want)
-{
-	struct strbuf out;
-	const char *why = NULL;
-
-	if (request(op, openai, &out, &why))
-		fail_msg("%s: %s", openai, why);
-	assert_string_equal(strbuf_str(&out), want);
-	strbuf_release(&out);
-}
-
-static void
-check_cell_refused(const struct provider_op *op, const char *openai, const char *want)
-{
-	struct strbuf out;
-	const char *why = NULL;
-
-	assert_int_equal(request(op, openai, &out, &why), HALE_EINVAL);
-	assert_string_equal(why, want);
-	assert_int_equal(out.len, 0);
-	strbuf_release(&out);
-}
-
 static void
 check_request(const char *openai, const char *want)
 {
-	check_cell_request(cell("cohere", MODE_CHAT), openai, want);
+	xlate_fixture_check(cell("cohere", MODE_CHAT)->xlate, "m", openai, want);
 }
 
 static void
 check_refused(const char *openai, const char *want)
 {
-	check_cell_refused(cell("cohere", MODE_CHAT), openai, want);
+	xlate_fixture_refused(cell("cohere", MODE_CHAT)->xlate, "m", openai, want);
 }
 
 #define ASK "\"messages\":[{\"role\":\"user\",\"content\":\"q\"}]"
@@ -189,27 +146,6 @@ test_refused(void **state)
 		check_refused(cases[i].openai, cases[i].why);
 }
 
-/* "created":<digits> becomes "created":0. */
-static void
-blank_created(struct strbuf *b)
-{
-	static const char key[] = "\"created\":";
-	struct strbuf out;
-	const char *p = strbuf_str(b), *hit;
-
-	strbuf_init(&out, 0);
-	while ((hit = strstr(p, key))) {
-		hit += sizeof(key) - 1;
-		strbuf_add(&out, p, (size_t)(hit - p));
-		assert_true(strspn(hit, "0123456789") >= 10);
-		strbuf_putc(&out, '0');
-		p = hit + strspn(hit, "0123456789");
-	}
-	strbuf_puts(&out, p);
-	strbuf_release(b);
-	*b = out;
-}
-
 /* want NULL: not the provider's form. */
 static void
 check_answer(const struct provider_op *op, const char *body, const char *want)
@@ -219,7 +155,7 @@ check_answer(const struct provider_op *op, const char *body, const char *want)
 
 	strbuf_init(&out, 0);
 	rc = op->xlate->response("m", body, strlen(body), &out);
-	blank_created(&out);
+	xlate_fixture_blank_created(&out);
 	assert_int_equal(rc, want ? 0 : HALE_EINVAL);
 	assert_string_equal(strbuf_str(&out), want ? want : "");
 	strbuf_release(&out);
@@ -337,7 +273,7 @@ check_stream(const char *in, bool usage, const char *want, bool want_done)
 		strbuf_init(&out, 0);
 		for (size_t at = 0; at < len; at += steps[k])
 			assert_int_equal(x->stream_feed(s, in + at, len - at < steps[k] ? len - at : steps[k], &out, &done), 0);
-		blank_created(&out);
+		xlate_fixture_blank_created(&out);
 		assert_string_equal(strbuf_str(&out), want);
 		assert_int_equal(done, want_done);
 		x->stream_free(s);
@@ -427,18 +363,18 @@ test_embed(void **state)
 	static const char want[] = "input must be a string or an array of strings for this provider";
 
 	(void)state;
-	check_cell_request(op, "{\"model\":\"x\",\"input\":\"a\"}",
+	xlate_fixture_check(op->xlate, "m", "{\"model\":\"x\",\"input\":\"a\"}",
 	                   "{\"model\":\"m\",\"texts\":[\"a\"],\"input_type\":\"search_document\",\"embedding_types\":[\"float\"]}");
-	check_cell_request(op, "{\"input\":[\"a\",\"b\"],\"encoding_format\":\"base64\",\"dimensions\":256,\"input_type\":\"search_query\","
+	xlate_fixture_check(op->xlate, "m", "{\"input\":[\"a\",\"b\"],\"encoding_format\":\"base64\",\"dimensions\":256,\"input_type\":\"search_query\","
 	                   "\"user\":\"u\"}",
 	                   "{\"model\":\"m\",\"texts\":[\"a\",\"b\"],\"input_type\":\"search_query\",\"embedding_types\":[\"base64\"],"
 	                   "\"output_dimension\":256}");
-	check_cell_request(op, "{\"input\":[\"data:image/png;base64,AA==\"],\"input_type\":\"image\"}",
+	xlate_fixture_check(op->xlate, "m", "{\"input\":[\"data:image/png;base64,AA==\"],\"input_type\":\"image\"}",
 	                   "{\"model\":\"m\",\"images\":[\"data:image/png;base64,AA==\"],\"input_type\":\"image\","
 	                   "\"embedding_types\":[\"float\"]}");
-	check_cell_refused(op, "{\"input\":[1,2]}", want);
-	check_cell_refused(op, "{\"input\":[]}", want);
-	check_cell_refused(op, "{}", want);
+	xlate_fixture_refused(op->xlate, "m", "{\"input\":[1,2]}", want);
+	xlate_fixture_refused(op->xlate, "m", "{\"input\":[]}", want);
+	xlate_fixture_refused(op->xlate, "m", "{}", want);
 	check_answer(op, "{\"id\":\"1\",\"embeddings\":{\"float\":[[0.5,-1e-3],[2,3]]},\"meta\":{\"billed_units\":{\"input_tokens\":4}}}",
 	             "{\"object\":\"list\",\"data\":[{\"object\":\"embedding\",\"index\":0,\"embedding\":[0.5,-1e-3]},"
 	             "{\"object\":\"embedding\",\"index\":1,\"embedding\":[2,3]}],\"model\":\"m\",\"usage\":{\"prompt_tokens\":4,"
@@ -461,12 +397,12 @@ test_rerank(void **state)
 	assert_null(cell("cohere", MODE_RERANK)->xlate->request);
 	assert_null(cell("jina_ai", MODE_RERANK)->xlate);
 	assert_null(fireworks->xlate->request);
-	check_cell_request(voyage, "{\"model\":\"x\",\"query\":\"q\",\"documents\":[\"a\",{\"text\":\"b\"}],\"top_n\":1,"
+	xlate_fixture_check(voyage->xlate, "m", "{\"model\":\"x\",\"query\":\"q\",\"documents\":[\"a\",{\"text\":\"b\"}],\"top_n\":1,"
 	                   "\"return_documents\":true,\"max_tokens_per_doc\":5}",
 	                   "{\"model\":\"m\",\"query\":\"q\",\"documents\":[\"a\",\"b\"],\"top_k\":1,\"return_documents\":true}");
-	check_cell_refused(voyage, "{\"query\":\"q\",\"documents\":[{\"title\":\"b\"}]}",
+	xlate_fixture_refused(voyage->xlate, "m", "{\"query\":\"q\",\"documents\":[{\"title\":\"b\"}]}",
 	                   "documents must be an array of strings, or of objects with a text");
-	check_cell_refused(voyage, "{\"query\":\"q\"}", "documents must be an array of strings, or of objects with a text");
+	xlate_fixture_refused(voyage->xlate, "m", "{\"query\":\"q\"}", "documents must be an array of strings, or of objects with a text");
 	strbuf_init(&want, 0);
 	strbuf_printf(&want, "{\"id\":\"m\",\"results\":[{\"index\":1,\"relevance_score\":0.43,\"document\":{\"text\":\"b\"}},"
 	              "{\"index\":0,\"relevance_score\":0.1}%s", meta);
@@ -479,9 +415,9 @@ test_rerank(void **state)
 	             strbuf_str(&want));
 	check_answer(fireworks, "{\"data\":[]}", NULL);
 	strbuf_release(&want);
-	check_cell_request(cell("voyage", MODE_EMBEDDING), "{\"model\":\"x\",\"input\":[\"a\"],\"dimensions\":256,\"encoding_format\":\"float\"}",
+	xlate_fixture_check(cell("voyage", MODE_EMBEDDING)->xlate, "m", "{\"model\":\"x\",\"input\":[\"a\"],\"dimensions\":256,\"encoding_format\":\"float\"}",
 	                   "{\"model\":\"m\",\"input\":[\"a\"],\"output_dimension\":256}");
-	check_cell_request(cell("voyage", MODE_EMBEDDING), "{\"input\":\"a\",\"encoding_format\":\"base64\"}",
+	xlate_fixture_check(cell("voyage", MODE_EMBEDDING)->xlate, "m", "{\"input\":\"a\",\"encoding_format\":\"base64\"}",
 	                   "{\"model\":\"m\",\"input\":\"a\",\"encoding_format\":\"base64\"}");
 }
 

@@ -1,18 +1,13 @@
 /* gemini: OpenAI chat and embeddings to Gemini's form and back, whole and streamed. JSON in here has ' for ". */
 #include "hale/hale.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
-#include <json-c/json.h>
-
 #include "hale/arena.h"
 #include "hale/deployment.h"
 #include "hale/embedding.h"
 #include "hale/err.h"
 #include "hale/strbuf.h"
 #include "provider_impl.h"
+#include "xlate_fixture.h"
 
 static char *
 json(const char *text)
@@ -31,33 +26,13 @@ xlate(enum mode mode)
 	return provider_find("gemini", 6)->op[mode]->xlate;
 }
 
-static int
-request(enum mode mode, const char *model, const char *openai, struct strbuf *out, const char **why)
-{
-	char *text = json(openai);
-	struct json_object *o = json_tokener_parse(text);
-	int rc;
-
-	if (!o)
-		fail_msg("the test's own JSON: %s", text);
-	rc = xlate(mode)->request(NULL, model, o, out, why);
-	json_object_put(o);
-	free(text);
-	return rc;
-}
-
 static void
 check(enum mode mode, const char *model, const char *openai, const char *want)
 {
-	char *text = json(want);
-	const char *why = NULL;
-	struct strbuf out;
+	char *in = json(openai), *text = json(want);
 
-	strbuf_init(&out, 0);
-	if (request(mode, model, openai, &out, &why))
-		fail_msg("%s: %s", openai, why);
-	assert_string_equal(strbuf_str(&out), text);
-	strbuf_release(&out);
+	xlate_fixture_check(xlate(mode), model, in, text);
+	free(in);
 	free(text);
 }
 
@@ -70,14 +45,10 @@ check_request(const char *openai, const char *want)
 static void
 check_refused(enum mode mode, const char *openai, const char *want)
 {
-	const char *why = NULL;
-	struct strbuf out;
+	char *in = json(openai);
 
-	strbuf_init(&out, 0);
-	assert_int_equal(request(mode, "m", openai, &out, &why), HALE_EINVAL);
-	assert_string_equal(why, want);
-	assert_int_equal(out.len, 0);
-	strbuf_release(&out);
+	xlate_fixture_refused(xlate(mode), "m", in, want);
+	free(in);
 }
 
 #define ASK "'messages':[{'role':'user','content':'q'}]"
@@ -199,8 +170,6 @@ static void
 test_schema_references(void **state)
 {
 	struct strbuf s;
-	const char *why;
-	char *text;
 
 	(void)state;
 	check_schema("{'$ref':'#/$defs/T','$defs':{'T':{'type':'string','description':'of T'}},'description':'mine'}",
@@ -218,12 +187,8 @@ test_schema_references(void **state)
 		strbuf_printf(&s, "%s't%d':{'properties':{'a':{'$ref':'#/d/t%d'},'b':{'$ref':'#/d/t%d'}}}", i ? "," : "", i,
 		              i + 1, i + 1);
 	strbuf_puts(&s, ",'t30':{'type':'string'}}}}}}");
-	text = strbuf_take(&s);
-	strbuf_init(&s, 0);
-	assert_int_equal(request(MODE_CHAT, "m", text, &s, &why), HALE_EINVAL);
-	assert_string_equal(why, "the schema is too large for this provider");
+	check_refused(MODE_CHAT, strbuf_str(&s), "the schema is too large for this provider");
 	strbuf_release(&s);
-	free(text);
 }
 
 static void
@@ -337,27 +302,6 @@ test_refused(void **state)
 	              "input must be a text or a list of texts: this provider takes no token ids");
 }
 
-/* Digits behind "created": become 0. */
-static void
-blank_created(struct strbuf *b)
-{
-	static const char key[] = "\"created\":";
-	struct strbuf out;
-	const char *p = strbuf_str(b), *hit;
-
-	strbuf_init(&out, 0);
-	while ((hit = strstr(p, key))) {
-		hit += sizeof(key) - 1;
-		strbuf_add(&out, p, (size_t)(hit - p));
-		assert_true(strspn(hit, "0123456789") >= 10);
-		strbuf_putc(&out, '0');
-		p = hit + strspn(hit, "0123456789");
-	}
-	strbuf_puts(&out, p);
-	strbuf_release(b);
-	*b = out;
-}
-
 #define HEAD "{'id':'chatcmpl-r','object':'chat.completion','created':0,'model':'pub','choices':["
 #define USAGE(p, c, t, r) \
 	"'usage':{'prompt_tokens':" p ",'completion_tokens':" c ",'total_tokens':" t \
@@ -373,7 +317,7 @@ check_answer(const char *body, const char *want)
 	strbuf_init(&out, 0);
 	assert_true(provider_gemini_op[MODE_CHAT].essential(in, strlen(in), &why));
 	assert_int_equal(xlate(MODE_CHAT)->response("pub", in, strlen(in), &out), 0);
-	blank_created(&out);
+	xlate_fixture_blank_created(&out);
 	assert_string_equal(strbuf_str(&out), text);
 	assert_true(provider_essential_message(strbuf_str(&out), out.len, &why));
 	strbuf_release(&out);
@@ -512,7 +456,7 @@ stream(const char *text, size_t step, bool usage, struct strbuf *out)
 	assert_false(done);
 	ended = !rc && x->stream_end(s, out) == 0;
 	x->stream_free(s);
-	blank_created(out);
+	xlate_fixture_blank_created(out);
 	return ended;
 }
 
@@ -689,8 +633,6 @@ test_images(void **state)
 		{"{'prompt':'p','response_format':'url'}", "this provider gives images as b64_json, not as url"},
 		{"{'prompt':'p','stream':true}", "this provider does not stream images"},
 	};
-	const char *why = NULL;
-	struct strbuf out;
 
 	(void)state;
 	check_image("imagen-4.0-generate-001", "{'prompt':'p'}", "{'instances':[{'prompt':'p'}],'parameters':{'sampleCount':1}}");
@@ -701,10 +643,8 @@ test_images(void **state)
 	            "'IMAGE'],'imageConfig':{'aspectRatio':'16:9'}}}");
 	for (size_t i = 0; i < HALE_COUNT(refused); i++)
 		check_refused(MODE_IMAGE_GENERATION, refused[i][0], refused[i][1]);
-	strbuf_init(&out, 0);
-	assert_int_equal(request(MODE_IMAGE_GENERATION, "imagen-3", "{'prompt':'p','n':5}", &out, &why), HALE_EINVAL);
-	assert_string_equal(why, "this provider gives up to 4 images: n must be 1 to 4");
-	strbuf_release(&out);
+	xlate_fixture_refused(xlate(MODE_IMAGE_GENERATION), "imagen-3", "{\"prompt\":\"p\",\"n\":5}",
+	                      "this provider gives up to 4 images: n must be 1 to 4");
 }
 
 static void

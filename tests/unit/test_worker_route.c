@@ -6,47 +6,14 @@
 
 #include <cmocka.h>
 
-#include "../../src/worker/worker_route.h"
-#include "hale/clock.h"
-#include "hale/conf.h"
-#include "hale/deployment.h"
-#include "hale/htable.h"
+#include "route_fixture.h"
 
 #define N 4
-#define NOW (1000 * NS_PER_SEC)
-
-/* A group of N deployments, all up and checked one second ago, with the filter on. */
-struct fixture {
-	struct deployment d[N];
-	struct conf_group g;
-	uint32_t member[N];
-	struct conf c;
-	struct htable_view v[N];
-	struct route_candidate x[N];
-	struct route_input in;
-	struct route_result out;
-};
 
 static void
 setup(struct fixture *f)
 {
-	memset(f, 0, sizeof(*f));
-	for (uint32_t i = 0; i < N; i++) {
-		f->member[i] = i;
-		f->d[i].index = i;
-		f->d[i].order = INT32_MAX;
-		f->v[i] = (struct htable_view){.state = HEALTH_UP, .checked_ns = NOW - NS_PER_SEC};
-		f->x[i] = (struct route_candidate){.deployment = i, .view = &f->v[i]};
-	}
-	f->g = (struct conf_group){.name = "g", .member = f->member, .nmember = N};
-	f->c.deployment = f->d;
-	f->c.ndeployment = N;
-	f->c.group = &f->g;
-	f->c.ngroup = 1;
-	f->c.general.enable_health_check_routing = true;
-	f->c.general.background_health_checks = true;
-	f->c.general.health_check_staleness_s = 60;
-	f->in = (struct route_input){.conf = &f->c, .candidate = f->x, .ncandidate = N, .now_ns = NOW, .random = 7};
+	route_fixture_init(f, N);
 }
 
 static bool

@@ -6,50 +6,23 @@
 
 #include <cmocka.h>
 
-#include "../../src/worker/worker_route.h"
 #include "../../src/worker/worker_route_table.h"
-#include "hale/clock.h"
-#include "hale/conf.h"
-#include "hale/deployment.h"
-#include "hale/htable.h"
+#include "route_fixture.h"
 
 #define N 40
 #define DRAWS 40000
-#define NOW (1000 * NS_PER_SEC)
-
-struct fixture {
-	struct deployment d[N];
-	struct conf_group g;
-	uint32_t member[N];
-	struct conf c;
-	struct htable_view v[N];
-	struct route_candidate x[N];
-	struct route_table *t;
-};
 
 static void
 setup(struct fixture *f)
 {
-	memset(f, 0, sizeof(*f));
-	for (uint32_t i = 0; i < N; i++) {
-		f->member[i] = i;
-		f->d[i] = (struct deployment){.index = i, .order = INT32_MAX, .weight = 1};
-		f->v[i] = (struct htable_view){.state = HEALTH_UP, .checked_ns = NOW - NS_PER_SEC};
-		f->x[i] = (struct route_candidate){.deployment = i, .view = &f->v[i]};
-	}
-	f->g = (struct conf_group){.name = "g", .member = f->member, .nmember = N};
-	f->c.deployment = f->d;
-	f->c.ndeployment = N;
-	f->c.group = &f->g;
-	f->c.ngroup = 1;
-	f->c.general.enable_health_check_routing = true;
-	f->c.general.background_health_checks = true;
-	f->c.general.health_check_staleness_s = 60;
+	route_fixture_init(f, N);
+	for (uint32_t i = 0; i < N; i++)
+		f->d[i].weight = 1;
 }
 
 /* Draws until somebody eligible comes, as the worker does (which gives up earlier); counts who was taken. */
 static void
-sample(struct fixture *f, unsigned *count)
+sample(struct fixture *f, const struct route_table *t, unsigned *count)
 {
 	uint64_t draw = 0;
 	uint32_t i;
@@ -57,7 +30,7 @@ sample(struct fixture *f, unsigned *count)
 	memset(count, 0, N * sizeof(*count));
 	for (unsigned n = 0; n < DRAWS; n++) {
 		do
-			assert_true(worker_route_table_draw(f->t, 0, worker_route_random(11, draw++), &i));
+			assert_true(worker_route_table_draw(t, 0, worker_route_random(11, draw++), &i));
 		while (!worker_route_is_eligible(&f->c, &f->d[i], &f->v[i], NOW));
 		count[i]++;
 	}
@@ -82,6 +55,7 @@ static void
 test_same_distribution(void **state)
 {
 	unsigned drawn[N], looked[N];
+	struct route_table *t;
 	struct fixture f;
 
 	(void)state;
@@ -98,8 +72,8 @@ test_same_distribution(void **state)
 		else
 			f.d[i].order = 1;
 	}
-	f.t = worker_route_table_new(&f.c);
-	sample(&f, drawn);
+	t = worker_route_table_new(&f.c);
+	sample(&f, t, drawn);
 	look(&f, looked);
 	for (uint32_t i = 0; i < N; i++) {
 		int difference = (int)drawn[i] - (int)looked[i];
@@ -107,14 +81,15 @@ test_same_distribution(void **state)
 		assert_int_equal(drawn[i] == 0, looked[i] == 0);
 		assert_in_range(difference + 400, 0, 800); /* about 2,000 each: more than five deviations */
 	}
-	worker_route_table_freep(&f.t);
-	assert_null(f.t);
+	worker_route_table_freep(&t);
+	assert_null(t);
 }
 
 static void
 test_metric_of_the_lowest_order(void **state)
 {
 	unsigned count[N];
+	struct route_table *t;
 	struct fixture f;
 
 	(void)state;
@@ -124,38 +99,39 @@ test_metric_of_the_lowest_order(void **state)
 		f.d[i].order = i < 10 ? 9 : 1;
 		f.d[i].rpm = i == 11 ? 100 : 0;
 	}
-	f.t = worker_route_table_new(&f.c);
-	sample(&f, count);
+	t = worker_route_table_new(&f.c);
+	sample(&f, t, count);
 	assert_int_equal(count[11], DRAWS);
-	worker_route_table_freep(&f.t);
+	worker_route_table_freep(&t);
 }
 
 static void
 test_edges(void **state)
 {
+	struct route_table *t;
 	struct fixture f;
 	uint32_t i = 99;
 
 	(void)state;
 	setup(&f);
 	f.d[0].weight = f.d[N - 1].weight = 0;
-	f.t = worker_route_table_new(&f.c);
-	assert_true(worker_route_table_draw(f.t, 0, 0, &i));
+	t = worker_route_table_new(&f.c);
+	assert_true(worker_route_table_draw(t, 0, 0, &i));
 	assert_int_equal(i, 1);
-	assert_true(worker_route_table_draw(f.t, 0, UINT64_MAX, &i));
+	assert_true(worker_route_table_draw(t, 0, UINT64_MAX, &i));
 	assert_int_equal(i, N - 2);
-	worker_route_table_freep(&f.t);
+	worker_route_table_freep(&t);
 
 	for (unsigned k = 0; k < N; k++)
 		f.d[k].blocked = true;
-	f.t = worker_route_table_new(&f.c);
-	assert_false(worker_route_table_draw(f.t, 0, 1, &i));
-	worker_route_table_freep(&f.t);
+	t = worker_route_table_new(&f.c);
+	assert_false(worker_route_table_draw(t, 0, 1, &i));
+	worker_route_table_freep(&t);
 
 	f.g.nmember = ROUTE_TABLE_MEMBERS_MIN - 1;
-	f.t = worker_route_table_new(&f.c);
-	assert_false(worker_route_table_draw(f.t, 0, 1, &i));
-	worker_route_table_freep(&f.t);
+	t = worker_route_table_new(&f.c);
+	assert_false(worker_route_table_draw(t, 0, 1, &i));
+	worker_route_table_freep(&t);
 }
 
 int
