@@ -1,9 +1,9 @@
 /* Requests to providers, asynchronous on one event base.
  *
- * The only interface through which worker and prober reach an upstream; which transport does the
- * work is behind it: libcurl (HTTP/2, proxies, many hosts), or our own for HTTP/1.1 (the relay path). Connections are kept and pooled per process. One call = one
- * request: no hidden retries except on a reused connection that the peer had already closed
- * before any byte of an answer.
+ * The only interface through which worker and prober reach an upstream (sessions: tunnel.h); which transport
+ * does the work is behind it: libcurl (HTTP/2, proxies, the many hosts of the prober), or our own for HTTP/1.1
+ * (the relay path). Connections are kept and pooled per process. One call = one request: no hidden retries
+ * except on a reused connection that the peer had already closed before any byte of an answer.
  */
 #ifndef HALE_UPSTREAM_H
 #define HALE_UPSTREAM_H
