@@ -1,8 +1,8 @@
 /* The question that a probe asks, by mode, and how it is written.
  *
- * What a mode asks is one row of a table. Whether it travels as JSON or as a form is the cell's business: in JSON a
- * file is a data: URL, in a form it is a part of its own. A cell with a form of its own gets the JSON through its
- * translation, which is the one that clients' requests take.
+ * What a mode asks is one row of a table. Whether it travels as JSON or as a form is the cell's business: in
+ * JSON a file is a data: URL, in a form it is a part of its own. A cell with a form of its own gets the JSON
+ * through its translation, which is the one that clients' requests take.
  *
  * People who look at a failed probe see the same members with a note in the place of each file.
  */
@@ -32,22 +32,25 @@ struct body_member {
 };
 
 static const struct body_member probe_body_question[MODE_COUNT][BODY_MEMBERS] = {
-	[MODE_CHAT] = {{"messages", PROBE_MESSAGES}},
-	[MODE_COMPLETION] = {{"prompt", PROBE_TEXT}},
-	[MODE_EMBEDDING] = {{"input", PROBE_TEXT_LIST}},
-	[MODE_IMAGE_GENERATION] = {{"prompt", PROBE_TEXT}},
-	[MODE_IMAGE_EDIT] = {{"prompt", PROBE_TEXT, .text = "Add a small yellow star."},
-	                     {"image", PROBE_FILE, .file = PROBE_PNG}},
+	[MODE_CHAT] = {{.name = "messages", .kind = PROBE_MESSAGES}},
+	[MODE_COMPLETION] = {{.name = "prompt", .kind = PROBE_TEXT}},
+	[MODE_EMBEDDING] = {{.name = "input", .kind = PROBE_TEXT_LIST}},
+	[MODE_IMAGE_GENERATION] = {{.name = "prompt", .kind = PROBE_TEXT}},
+	[MODE_IMAGE_EDIT] = {{.name = "prompt", .kind = PROBE_TEXT, .text = "Add a small yellow star."},
+	                     {.name = "image", .kind = PROBE_FILE, .file = PROBE_PNG}},
 	/* some newer models know no verbose_json */
-	[MODE_AUDIO_TRANSCRIPTION] = {{"response_format", PROBE_TEXT, .text = "verbose_json", .optional = true},
-	                              {"file", PROBE_FILE, .file = PROBE_WAV}},
-	[MODE_AUDIO_SPEECH] = {{"input", PROBE_TEXT}, {"voice", PROBE_TEXT, .text = "alloy"}},
-	[MODE_RERANK] = {{"query", PROBE_TEXT}, {"documents", PROBE_TEXT_LIST, .text = "my sample text"}},
-	[MODE_OCR] = {{"document", PROBE_DOCUMENT, .file = PROBE_PDF}},
-	[MODE_RESPONSES] = {{"input", PROBE_TEXT}},
-	[MODE_MODERATION] = {{"input", PROBE_TEXT}},
-	[MODE_MESSAGES] = {{"messages", PROBE_MESSAGES},
-	                   {"stream", PROBE_JSON, .text = "false", .optional = true}},
+	[MODE_AUDIO_TRANSCRIPTION] = {{.name = "response_format", .kind = PROBE_TEXT, .text = "verbose_json",
+	                               .optional = true},
+	                              {.name = "file", .kind = PROBE_FILE, .file = PROBE_WAV}},
+	[MODE_AUDIO_SPEECH] = {{.name = "input", .kind = PROBE_TEXT},
+	                       {.name = "voice", .kind = PROBE_TEXT, .text = "alloy"}},
+	[MODE_RERANK] = {{.name = "query", .kind = PROBE_TEXT},
+	                 {.name = "documents", .kind = PROBE_TEXT_LIST, .text = "my sample text"}},
+	[MODE_OCR] = {{.name = "document", .kind = PROBE_DOCUMENT, .file = PROBE_PDF}},
+	[MODE_RESPONSES] = {{.name = "input", .kind = PROBE_TEXT}},
+	[MODE_MODERATION] = {{.name = "input", .kind = PROBE_TEXT}},
+	[MODE_MESSAGES] = {{.name = "messages", .kind = PROBE_MESSAGES},
+	                   {.name = "stream", .kind = PROBE_JSON, .text = "false", .optional = true}},
 };
 
 /* The prompt: the deployment's own, else a member's fixed text, else the one for all. */

@@ -1,7 +1,8 @@
 /* The walk over an OpenAI chat request. Contracts: xlate_build.h.
  *
- * System messages go to a list of their own, wherever they stood. What a message must have is checked here, so that
- * every provider refuses the same requests with the same words; what only one provider cannot say is its own affair.
+ * System messages go to a list of their own, wherever they stood. What a message must have is
+ * checked here, so that every provider refuses the same requests with the same words; what only
+ * one provider cannot say is its own affair.
  */
 #include "hale/hale.h"
 
@@ -58,6 +59,7 @@ xlate_build_content(struct xlate_build *b, struct json_object *content, const ch
 	size_t n = array ? json_object_array_length(content) : 1;
 	int rc = 0;
 
+	HALE_ASSERT(role || list);
 	if (!content)
 		return 0;
 	if (!array && !json_object_is_type(content, json_type_string))
