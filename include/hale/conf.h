@@ -36,7 +36,8 @@ struct conf_node {
 	struct conf_node *child, *next; /* lists and maps, in file order */
 };
 
-/* Member of a map; NULL when absent or when n is NULL or no map. Last duplicate cannot exist: refused at load. */
+/* Member of a map; NULL when absent or when n is NULL or no map. Last
+ * duplicate cannot exist: refused at load. */
 const struct conf_node *conf_get(const struct conf_node *n, const char *key);
 /* Text of a string member, else NULL. */
 const char *conf_get_string(const struct conf_node *n, const char *key);
@@ -71,7 +72,7 @@ struct conf_router {
 	uint32_t stream_timeout_ms; /* first byte of a stream; 0: timeout_ms */
 	uint32_t cooldown_time_ms, allowed_fails, retry_after_ms;
 	bool allowed_fails_set, disable_cooldowns;
-	const struct conf_node *allowed_fails_policy, *fallbacks; /* for later use; or NULL */
+	const struct conf_node *allowed_fails_policy, *fallbacks; /* as written, or NULL */
 	const struct conf_node *model_group_alias; /* as written: conf_alias_find() resolves; or NULL */
 };
 
@@ -151,8 +152,8 @@ const char *conf_env(const struct conf *c, const char *name);
 bool conf_is_background(const struct conf *c, const struct deployment *d);
 /* Exact group name, NULL when there is none. */
 const struct conf_group *conf_group_find(const struct conf *c, const char *name);
-/* What a further name of router_settings.model_group_alias stands for, NULL when it is none. One step: the result is a
- * name like any other, and no alias again. */
+/* What a further name of router_settings.model_group_alias stands for, NULL when it is none. One step: the
+ * result is a name like any other, and no alias again. */
 const char *conf_alias_find(const struct conf *c, const char *name);
 /* First deployment with that id, NULL when there is none. O(1). */
 const struct deployment *conf_deployment_find(const struct conf *c, const char *id);

@@ -8,12 +8,13 @@ struct conf;
 struct identity;
 struct probe_request;
 
-/* What a probe without a limit of its own is taken to generate: about what reasoning models think about "hi". */
+/* What a probe without a limit of its own is taken to generate:
+ * about what reasoning models think about "hi". */
 #define COST_UNLIMITED_TOKENS 1000
 
-/* Tokens of one probe, for providers that report none: a quarter of the bytes of a JSON body, and the limit that it
- * carries, or COST_UNLIMITED_TOKENS where the mode generates text and no limit is named. 0 for a request without a
- * body. */
+/* Tokens of one probe, for providers that report none: a quarter of the bytes of a JSON body, and
+ * the limit that it carries, or COST_UNLIMITED_TOKENS where the mode generates text and no limit
+ * is named. 0 for a request without a body. */
 uint32_t cost_estimate(const struct probe_request *q);
 
 /* UTC days since 1970. */

@@ -28,8 +28,8 @@ struct deployment_probe {
 	const struct conf_node *params, *reasoning_effort;
 };
 
-/* Credentials and region of providers on AWS (provider.aws); NULL: not known. Either key_id and secret are set or
- * neither; a deployment with an api_key has none of them. */
+/* Credentials and region of providers on AWS (provider.aws); NULL: not known. Either key_id and secret are
+ * set or neither; a deployment with an api_key has none of them. */
 struct deployment_aws {
 	const char *key_id, *secret, *token, *region;
 };
@@ -64,8 +64,8 @@ struct deployment {
 /* LiteLLM's id: lower-case hex SHA-256 over model_name and every key and value of litellm_params in
  * file order, values as Python prints them (docs/config.md "Deployment ids"). out: 65 bytes. Pure. */
 void deployment_id(const char *model_name, const struct conf_node *params, char out[65]);
-/* How to probe it: the configured mode, else what the model's name says (hale/catalogue.h), else chat. MODE_NONE
- * only for a configured word of LiteLLM's that hale does not probe (probe.mode_text). Pure. */
+/* How to probe it: the configured mode, else what the model's name says (hale/catalogue.h), else chat.
+ * MODE_NONE only for a configured word of LiteLLM's that hale does not probe (probe.mode_text). Pure. */
 enum mode deployment_resolve_mode(const struct deployment *d);
 enum mode_source { MODE_CONFIGURED, MODE_BY_NAME, MODE_BY_DEFAULT };
 /* The same, and where it comes from. Pure. */

@@ -124,9 +124,9 @@ struct htable *htable_create(const struct conf *c, unsigned nworkers, const stru
                              const struct conf *old_conf);
 /* Unmaps. NULL allowed. */
 void htable_freep(struct htable **t);
-/* Turns this process's view read-only except for its own lines: worker w >= 0 keeps its outcomes and counters,
- * HTABLE_PROBER the health part, HTABLE_NOBODY nothing. A stray store then kills the culprit, not the table.
- * After the fork, once. 0; HALE_ESYS; HALE_EINVAL: the header is not ours. */
+/* Turns this process's view read-only except for its own lines: worker w >= 0 keeps its outcomes and
+ * counters, HTABLE_PROBER the health part, HTABLE_NOBODY nothing. A stray store then kills the culprit,
+ * not the table. After the fork, once. 0; HALE_ESYS; HALE_EINVAL: the header is not ours. */
 #define HTABLE_NOBODY (-1)
 #define HTABLE_PROBER (-2)
 int htable_protect(struct htable *t, int w) HALE_MUST_USE;

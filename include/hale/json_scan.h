@@ -38,8 +38,8 @@ int json_scan(const char *text, size_t len, unsigned depth_max, struct json_scan
 struct json_want {
 	const char *key;
 	bool any_case; /* refuse names that differ from key only in letter case */
-	/* Members that are wanted of the value, when it is an object, or of its first element, when that is one:
-	 * inner[].value are offsets into text too. */
+	/* Members that are wanted of the value, when it is an object, or of its first element, when that
+	 * is one: inner[].value are offsets into text too. */
 	struct json_want *inner;
 	unsigned ninner;
 	struct json_span value;

@@ -14,8 +14,8 @@ struct json_object;
 struct messages_stream;
 struct strbuf;
 
-/* The chat request for d's upstream `model`; *openai is the caller's (json_object_put). HALE_EINVAL: *why (static
- * text) says what cannot be said to this deployment. */
+/* The chat request for d's upstream `model`; *openai is the caller's (json_object_put). HALE_EINVAL: *why
+ * (static text) says what cannot be said to this deployment. */
 int messages_request(const struct deployment *d, const char *model, struct json_object *anthropic,
                      struct json_object **openai, const char **why);
 /* Does the client want to see the model think? What it did not ask for, it may not expect. */

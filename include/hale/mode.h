@@ -42,8 +42,8 @@ enum mode mode_parse(const char *word);
 /* "chat, completion, ...", for messages. */
 const char *mode_list(void);
 enum dialect mode_dialect(enum mode m);
-/* Of a client's path, also of one that no endpoint has: what is asked below /v1/messages is answered in Anthropic's
- * words, "not found" included. NULL: DIALECT_CHAT. */
+/* Of a client's path, also of one that no endpoint has: what is asked below /v1/messages is answered in
+ * Anthropic's words, "not found" included. NULL: DIALECT_CHAT. */
 enum dialect mode_dialect_of_path(const char *path);
 /* true for words that LiteLLM knows as modes and that hale does not probe (video_generation ...). */
 bool mode_is_foreign(const char *word);

@@ -17,8 +17,9 @@ struct once_options {
 	bool dry_run; /* show the requests, send nothing */
 };
 
-/* Prints to stdout; secrets are masked. Returns how many deployments are not healthy (a dry run: how many have no
- * probe). Blocks until all are done, each for its health check timeout at most. Not for daemon processes. */
+/* Prints to stdout; secrets are masked. Returns how many deployments are not healthy (a dry
+ * run: how many have no probe). Blocks until all are done, each for its health check
+ * timeout at most. Not for daemon processes. */
 typedef unsigned (*once_f)(const struct once_options *o);
 unsigned prober_once(const struct once_options *o); /* src/prober/prober_once.c */
 

@@ -32,11 +32,11 @@ struct probe_request {
 	const char *model; /* as displayed in /health: health_check_model or the configured model */
 };
 
-/* Which mode is probed (a provider without a list of batches is asked for a chat completion instead) and the cell
- * that does it; NULL: there is no such probe. Pure. */
+/* Which mode is probed (a provider without a list of batches is asked for a chat completion instead) and
+ * the cell that does it; NULL: there is no such probe. Pure. */
 const struct provider_op *probe_cell(const struct deployment *d, enum mode *mode);
-/* The provider that is asked. health_check_model may name another one, unless custom_llm_provider says that its
- * prefix is part of the upstream's own name. Pure. */
+/* The provider that is asked. health_check_model may name another one, unless custom_llm_provider says
+ * that its prefix is part of the upstream's own name. Pure. */
 const struct provider *probe_cell_provider(const struct deployment *d);
 /* Everything is allocated in a. random picks among equivalent prompts. HALE_EUNSUPPORTED: *why says which
  * mode of which provider has no probe. Pure. */

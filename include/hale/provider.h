@@ -45,7 +45,8 @@ struct xlate_stream;
 
 /* Translation between OpenAI's form and the provider's. All members may be NULL for "same form". */
 struct provider_xlate {
-	/* OpenAI request -> provider request text. HALE_EINVAL: *why (static text) says what cannot be said. */
+	/* OpenAI request -> provider request text. HALE_EINVAL: *why
+	 * (static text) says what cannot be said. */
 	int (*request)(const struct deployment *d, const char *model, struct json_object *openai, struct strbuf *out,
 	               const char **why);
 	/* Whole 2xx answer -> OpenAI answer. HALE_EINVAL: not the provider's form. */
@@ -53,17 +54,19 @@ struct provider_xlate {
 	const char *stream_type; /* content type of a streamed answer; NULL: text/event-stream */
 	/* Error answer -> message and type for the OpenAI envelope. */
 	int (*error)(int status, const char *body, size_t len, struct strbuf *message, const char **type);
-	/* What the status of a whole answer stands for where the provider's own says less: some answer 400 to a wrong key, and
-	 * only 401 lets another deployment try; some say 200 to what they refuse. */
+	/* What the status of a whole answer stands for where the provider's own says less: some answer 400
+	 * to a wrong key, and only 401 lets another deployment try; some say 200 to what they refuse. */
 	int (*status)(int status, const char *body, size_t len);
-	/* include_usage: the client asked for the last chunk with the token counts (json_scan.include_usage). */
+	/* include_usage: the client asked for the last chunk with the
+	 * token counts (json_scan.include_usage). */
 	struct xlate_stream *(*stream_new)(const char *model, bool include_usage);
 	/* Bytes in, zero or more complete "data: ...\n\n" events out; an error event of the provider becomes
 	 * "data: {"error": ...}". *done: the provider said it is finished, "data: [DONE]" is out.
 	 * HALE_EINVAL: not the provider's form; HALE_ELIMIT: an event is too large. */
 	int (*stream_feed)(struct xlate_stream *s, const char *data, size_t len, struct strbuf *out, bool *done);
-	/* The connection ended in order and *done was not set. For providers whose last event does not say that it is the
-	 * last: writes what is left to say, "data: [DONE]" included. HALE_EINVAL: the stream was cut. NULL: it was. */
+	/* The connection ended in order and *done was not set. For providers whose last event does
+	 * not say that it is the last: writes what is left to say, "data: [DONE]" included.
+	 * HALE_EINVAL: the stream was cut. NULL: it was. */
 	int (*stream_end)(struct xlate_stream *s, struct strbuf *out);
 	void (*stream_free)(struct xlate_stream *s);
 };
@@ -91,19 +94,21 @@ struct provider_sign {
 
 /* One cell of mode x provider. */
 struct provider_op {
-	/* Address and static headers for `model` (upstream name); allocated in a. op is this cell. HALE_EINVAL: no
-	 * usable base, or a header value that would break the request head; HALE_ELIMIT: too many headers. */
+	/* Address and static headers for `model` (upstream name); allocated in a. op is
+	 * this cell. HALE_EINVAL: no usable base, or a header value that would break the
+	 * request head; HALE_ELIMIT: too many headers. */
 	int (*endpoint)(struct arena *a, const struct provider_op *op, const struct deployment *d, const char *model,
 	                bool stream, struct endpoint *out);
 	const char *path; /* behind the provider's base, for endpoint(); NULL where the address has another form */
 	enum op_form form;
 	bool binary; /* the answer is bytes (audio): passed on as they come */
 	const struct provider_xlate *xlate; /* NULL: OpenAI's form both ways */
-	/* Does a 2xx body, as the provider sent it, have the mode's essential member? *why: static text when not. NULL: a
-	 * 2xx is enough. */
+	/* Does a 2xx body, as the provider sent it, have the mode's essential member? *why:
+	 * static text when not. NULL: a 2xx is enough. */
 	bool (*essential)(const char *body, size_t len, const char **why);
 	const struct client_header *client_header; /* up to one without a name; NULL: none */
-	/* Headers that depend on the body and the time, for each request. NULL: none. HALE_EINVAL: no credentials. */
+	/* Headers that depend on the body and the time, for each request.
+	 * NULL: none. HALE_EINVAL: no credentials. */
 	int (*sign)(struct arena *a, struct provider_sign *s);
 };
 
@@ -119,8 +124,8 @@ struct provider {
 	const struct provider_op *op[MODE_COUNT]; /* NULL: this provider has no such mode */
 };
 
-/* The mode whose cell answers requests of mode m: messages are translated for chat where there is no cell of their
- * own (hale/messages.h). MODE_NONE: this provider has neither. */
+/* The mode whose cell answers requests of mode m: messages are translated for chat where there is no cell
+ * of their own (hale/messages.h). MODE_NONE: this provider has neither. */
 static inline enum mode
 provider_serves(const struct provider *p, enum mode m)
 {

@@ -1,9 +1,9 @@
 /* Requests to providers, asynchronous on one event base.
  *
  * The only interface through which worker and prober reach an upstream (sessions: tunnel.h); which transport
- * does the work is behind it: libcurl (HTTP/2, proxies, the many hosts of the prober), or our own for HTTP/1.1
- * (the relay path). Connections are kept and pooled per process. One call = one request: no hidden retries
- * except on a reused connection that the peer had already closed before any byte of an answer.
+ * does the work is behind it: libcurl (HTTP/2, proxies, the many hosts of the prober), or our own for
+ * HTTP/1.1 (the relay path). Connections are kept and pooled per process. One call = one request: no hidden
+ * retries except on a reused connection that the peer had already closed before any byte of an answer.
  */
 #ifndef HALE_UPSTREAM_H
 #define HALE_UPSTREAM_H
@@ -47,8 +47,9 @@ enum upstream_error {
 	UPSTREAM_ELIMIT,      /* our own bound: connections_max */
 };
 
-/* Milliseconds; 0: no such limit. connect: resolve, connect and TLS; head: from the start to the final
- * status and headers; idle: between pieces of the body, not while paused; total: from the start to the end. */
+/* Milliseconds; 0: no such limit. connect: resolve, connect and TLS; head: from the
+ * start to the final status and headers; idle: between pieces of the body, not while
+ * paused; total: from the start to the end. */
 struct upstream_timers {
 	uint32_t connect_ms, head_ms, idle_ms, total_ms;
 };
@@ -57,7 +58,8 @@ struct upstream_timers {
 
 struct upstream_request {
 	const struct endpoint *endpoint; /* read at start only */
-	/* Per request, besides the endpoint's; copied at start. Host, framing and connection headers are left out. */
+	/* Per request, besides the endpoint's; copied at start. Host,
+	 * framing and connection headers are left out. */
 	const struct http_header *header;
 	unsigned nheader;
 	struct iovec body[UPSTREAM_BODY_PARTS]; /* borrowed until the call ended */
@@ -89,7 +91,8 @@ struct upstream_ops {
 	void (*end)(void *arg, const struct upstream_result *r);
 };
 
-/* One per process, made after the fork; SIGPIPE must be ignored (proc_child_init does). Ends the process when libcurl cannot start. */
+/* One per process, made after the fork; SIGPIPE must be ignored (proc_child_init does).
+ * Ends the process when libcurl cannot start. */
 struct upstream *upstream_new(struct event_base *base, const struct upstream_limits *l);
 /* All calls must have ended or been cancelled. */
 void upstream_freep(struct upstream **u);
@@ -98,7 +101,8 @@ void upstream_freep(struct upstream **u);
 struct upstream_call *upstream_start(struct upstream *u, const struct upstream_request *r, const struct upstream_ops *ops,
                                      void *arg, enum upstream_error *err);
 void upstream_resume(struct upstream_call *c);
-/* Drops the call now; no callback follows. May be called from inside a callback of the same call (not end). */
+/* Drops the call now; no callback follows. May be called from
+ * inside a callback of the same call (not end). */
 void upstream_cancel(struct upstream_call *c);
 unsigned upstream_running(const struct upstream *u);
 const char *upstream_error_name(enum upstream_error e); /* "connect_error" ... */

@@ -1,8 +1,8 @@
-/* WebSocket on the wire (RFC 6455): handshake keys, frame heads, whole messages, the place of frame boundaries.
- * Pure: bytes in, facts out. No I/O.
+/* WebSocket on the wire (RFC 6455): handshake keys, frame heads, whole messages, the place of frame
+ * boundaries. Pure: bytes in, facts out. No I/O.
  *
- * Relayed sessions are spliced as they are; the only thing that is followed there is where frames end, so that a
- * close frame of ours can stand between two of them. Messages are put together for probes alone.
+ * Relayed sessions are spliced as they are; the only thing that is followed there is where frames end, so
+ * that a close frame of ours can stand between two of them. Messages are put together for probes alone.
  */
 #ifndef HALE_WS_FRAME_H
 #define HALE_WS_FRAME_H

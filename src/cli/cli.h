@@ -33,8 +33,8 @@ struct cli_options {
 /* Looks up an environment variable; NULL when unset. */
 typedef const char *(*cli_getenv_f)(const char *name);
 
-/* argv (with the program's name) and variables into *out; false: *error (static or in buf) says what is wrong.
- * Pure but for getenv_f. */
+/* argv (with the program's name) and variables into *out; false: *error (static or in buf)
+ * says what is wrong. Pure but for getenv_f. */
 bool cli_parse(int argc, char *const *argv, cli_getenv_f getenv_f, struct cli_options *out, char *error, size_t size);
 /* Runs every verb but CLI_RUN. May block on disk and network. Returns the exit code. */
 int cli_run(const struct cli_options *o);
@@ -44,11 +44,12 @@ void cli_help(struct strbuf *out);
 /* cli_check.c: validates o->config and prints what it found and what it means. */
 int cli_check(const struct cli_options *o);
 /* cli_load.c */
-/* Loads o->config; what is wrong with it goes to stderr, in the order of the file. NULL: it cannot be used, *code is the
- * exit code. strict: warnings are errors. errs, initialised by the caller, holds the counts. */
+/* Loads o->config; what is wrong with it goes to stderr, in the order of the file. NULL:
+ * it cannot be used, *code is the exit code. strict: warnings are errors. errs,
+ * initialised by the caller, holds the counts. */
 struct conf *cli_load(const struct cli_options *o, struct errlist *errs, int *code);
-/* Positions of the deployments that --model (a group, else litellm_params.model) and --id name, all without them;
- * allocated, the caller frees. 0 with a message on stderr when there is none. */
+/* Positions of the deployments that --model (a group, else litellm_params.model) and --id name, all
+ * without them; allocated, the caller frees. 0 with a message on stderr when there is none. */
 uint32_t cli_select(const struct cli_options *o, const struct conf *c, uint32_t **out);
 /* cli_probe.c: probes and shows it. */
 int cli_probe(const struct cli_options *o);

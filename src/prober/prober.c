@@ -315,8 +315,8 @@ static const struct prober_round_ops prober_rounds_ops = {.ask = prober_ask_cb, 
 
 /* --- control --- */
 
-/* No more background probes. Rounds go on until the workers of this generation are gone: their last clients get
- * fresh answers as well. */
+/* No more background probes. Rounds go on until the workers of this generation are gone:
+ * their last clients get fresh answers as well. */
 static void
 prober_drain(struct prober *p)
 {
@@ -391,8 +391,8 @@ prober_init_enabled(struct prober *p)
 	strbuf_release(&names);
 }
 
-/* When a deployment whose slot is v is due: as planned by our predecessor, at once when nothing is known. first
- * counts those that are due at once. */
+/* When a deployment whose slot is v is due: as planned by our predecessor, at once when nothing is known.
+ * first counts those that are due at once. */
 static uint64_t
 prober_adopt_due(const struct prober *p, const struct htable_view *v, uint64_t now_ns, uint32_t *first)
 {

@@ -1,8 +1,8 @@
 /* Daily token limits.
  *
- * There are two accounts: of the daemon, and of a class of identical deployments. Both are words of the shared
- * table that the publication of a result adds to. Here they are compared with the limits, together with
- * what is in flight, so that sixty probes that start at once do not each take the last token.
+ * There are two accounts: of the daemon, and of a class of identical deployments. Both are words of the
+ * shared table that the publication of a result adds to. Here they are compared with the limits, together
+ * with what is in flight, so that sixty probes that start at once do not each take the last token.
  *
  * A limit holds background probes back until the next UTC day. It never touches a probe that somebody asks
  * for, nor what is known: that grows old, and stops to count by the staleness rule.

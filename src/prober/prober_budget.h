@@ -19,7 +19,8 @@ enum policy_budget prober_budget_ask(const struct prober_budget *b, uint32_t i);
 /* A probe of leader i is in flight, and no longer is (no effect when it was not). */
 void prober_budget_begin(struct prober_budget *b, uint32_t i);
 void prober_budget_end(struct prober_budget *b, uint32_t i);
-/* Publishes that leader i and those it speaks for wait for the next day, logs it once, and returns when that is. */
+/* Publishes that leader i and those it speaks for wait for the next
+ * day, logs it once, and returns when that is. */
 uint64_t prober_budget_withhold(struct prober_budget *b, uint32_t i, uint64_t now_ns);
 /* Is a limit of leader i reached when its probe has cost `more`? */
 bool prober_budget_is_reached(const struct prober_budget *b, uint32_t i, uint64_t more);

@@ -139,8 +139,8 @@ prober_check_error(const struct prober_check *c, const struct classify_result *k
 	strbuf_release(&clean);
 }
 
-/* Tokens that the answer was billed for. A success that names none, and a timeout behind a request that was sent, are
- * estimated: a daily limit that only trusts what is reported would not hold. */
+/* Tokens that the answer was billed for. A success that names none, and a timeout behind a request that
+ * was sent, are estimated: a daily limit that only trusts what is reported would not hold. */
 static uint32_t
 prober_check_cost(const struct prober_check *c, const struct classify_result *k, const struct upstream_result *u,
                   bool *estimated)

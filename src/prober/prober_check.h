@@ -45,8 +45,8 @@ struct prober_report {
 /* r is borrowed; the check is gone when it returns. */
 typedef void (*prober_check_f)(void *arg, const struct deployment *d, const struct prober_report *r);
 
-/* adapt: the form that worked last time. Returns NULL when the check ended at once: *now is filled and done is not
- * called. Otherwise done is called later, once, unless the check is cancelled. */
+/* adapt: the form that worked last time. Returns NULL when the check ended at once: *now is filled and
+ * done is not called. Otherwise done is called later, once, unless the check is cancelled. */
 struct prober_check *prober_check_start(const struct prober_check_env *env, const struct deployment *d, uint8_t adapt,
                                         prober_check_f done, void *arg, struct prober_report *now);
 void prober_check_cancel(struct prober_check *c);

@@ -1,10 +1,10 @@
 /* One realtime session, opened to see whether it can be.
  *
- * The handshake alone proves little: OpenAI accepts nearly every connection with 101 and only then looks at the key
- * and the account; what it thinks comes as the first event. That event is waited for, and nothing is asked: a session
- * without a request costs nothing. Servers that people run themselves may have nothing to say first, so their
- * silence is taken for consent after CHECK_WS_QUIET_MS: long enough for a refusal to arrive from anywhere, short
- * beside any interval.
+ * The handshake alone proves little: OpenAI accepts nearly every connection with 101 and only then looks at
+ * the key and the account; what it thinks comes as the first event. That event is waited for, and nothing is
+ * asked: a session without a request costs nothing. Servers that people run themselves may have nothing to
+ * say first, so their silence is taken for consent after CHECK_WS_QUIET_MS: long enough for a refusal to
+ * arrive from anywhere, short beside any interval.
  *
  * This file moves bytes; what an event means is prober_event.c.
  */

@@ -57,7 +57,8 @@ static const char *const prober_classify_missing[] = {
 	"with on-demand throughput isn", /* Bedrock: the apostrophe is a typographic one */
 };
 
-/* 400 that mean: the picture that was asked for is not painted. The model has read the request to refuse it. */
+/* 400 that mean: the picture that was asked for is not painted. The
+ * model has read the request to refuse it. */
 static const char *const prober_classify_policy[] = {
 	"content_policy", "content policy", "moderation_blocked", "content_filter", "content filter", "contentfilter",
 	"content management policy", "safety system", "responsible ai", "responsibleai",
@@ -117,8 +118,9 @@ prober_classify_counts_tokens(enum mode m)
 	return m == MODE_CHAT || m == MODE_COMPLETION || m == MODE_RESPONSES || m == MODE_MESSAGES;
 }
 
-/* The next form after the one that was sent when the refusal asks for `fix`. Forms only move forward, so that two
- * refusals cannot send the probe round in circles; the one exception is a limit that turns out to be required. */
+/* The next form after the one that was sent when the refusal asks for `fix`. Forms only
+ * move forward, so that two refusals cannot send the probe round in circles; the one
+ * exception is a limit that turns out to be required. */
 static enum probe_adapt
 prober_classify_next(const struct classify_input *in, enum classify_fix fix)
 {

@@ -1,6 +1,6 @@
-/* Realtime servers accept the connection first and look at the key and the account afterwards: what an HTTP status
- * says elsewhere comes as an error event, or as the reason of a close frame. Here it becomes that status again, so
- * that one classification serves all modes.
+/* Realtime servers accept the connection first and look at the key and the account afterwards: what an HTTP
+ * status says elsewhere comes as an error event, or as the reason of a close frame. Here it becomes that
+ * status again, so that one classification serves all modes.
  */
 #include "hale/hale.h"
 

@@ -13,8 +13,8 @@ struct prober_hosts {
 	uint32_t nhost;
 };
 
-/* Deployments with the same scheme, name and port share a host; without an address, those of a provider. host_max
- * bounds each of them; a local server, which loads its models one after the other, gets one. */
+/* Deployments with the same scheme, name and port share a host; without an address, those of a provider.
+ * host_max bounds each of them; a local server, which loads its models one after the other, gets one. */
 void prober_hosts_init(struct prober_hosts *h, const struct conf *c, uint32_t host_max);
 void prober_hosts_release(struct prober_hosts *h);
 

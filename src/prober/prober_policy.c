@@ -1,5 +1,5 @@
-/* The decisions around a probe, apart from what its answer means (prober_classify.c) and what a result does to
- * a state (prober_state.c).
+/* The decisions around a probe, apart from what its answer means (prober_classify.c) and what a
+ * result does to a state (prober_state.c).
  *
  * They share one idea: evidence about a deployment comes from probes and from real requests, and where the
  * two disagree the real ones are right, provided that they are newer. No clock, no I/O, no log.

@@ -1,8 +1,8 @@
 /* From one result to all slots that it concerns.
  *
- * A probe speaks for every deployment that would send the same bytes: all of them get the verdict, one of them
- * pays. Before it counts, it is compared with what real requests have shown since the probe was sent: real
- * traffic that is newer wins over a 4xx.
+ * A probe speaks for every deployment that would send the same bytes: all of them get the verdict, one of
+ * them pays. Before it counts, it is compared with what real requests have shown since the probe was sent:
+ * real traffic that is newer wins over a 4xx.
  *
  * What is about the key reaches the deployments that use it, as long as nothing says that the key works; one
  * success takes all of that back. What is about the host is no verdict about its other deployments, but a
@@ -134,7 +134,8 @@ prober_verdict_traffic(const struct prober_verdicts *v, uint32_t i, struct polic
 	} while ((j = v->env.id->same[j]) != i);
 }
 
-/* How old a real success may be: every one is seen by a look, though jitter makes the next look a tenth later. */
+/* How old a real success may be: every one is seen by a look, though
+ * jitter makes the next look a tenth later. */
 static uint64_t
 prober_verdict_window(const struct prober_verdicts *v)
 {

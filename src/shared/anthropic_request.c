@@ -1,7 +1,7 @@
 /* OpenAI chat request to Anthropic messages request.
  *
- * Messages become turns of content blocks (the walk over them: xlate_build.h). Parameters beside the messages are
- * the business of anthropic_params.c.
+ * Messages become turns of content blocks (the walk over them: xlate_build.h). Parameters beside the
+ * messages are the business of anthropic_params.c.
  */
 #include "hale/hale.h"
 

@@ -1,8 +1,8 @@
 /* Who is asking: the key out of the places where clients put it, compared with the master key.
  *
- * SDKs of different vendors send their key in different headers, so every well-formed one is a candidate and one
- * match is enough. All of them are compared, each as a whole: the time depends on the length of what was sent, not
- * on how much of it is right, nor on which header matched.
+ * SDKs of different vendors send their key in different headers, so every well-formed one is a candidate and
+ * one match is enough. All of them are compared, each as a whole: the time depends on the length of what was
+ * sent, not on how much of it is right, nor on which header matched.
  */
 #include "hale/hale.h"
 

@@ -1,8 +1,9 @@
 /* Messages of application/vnd.amazon.eventstream. Contract: aws_eventstream.h.
  *
- * The prelude has a checksum of its own, which is what makes its lengths worth trusting: a stream of other bytes is
- * refused after twelve of them instead of being collected up to some random length. A message is handed out only
- * when its second checksum fits too, so a cut or a flipped bit can end a stream but never change it.
+ * The prelude has a checksum of its own, which is what makes its lengths worth trusting: a stream
+ * of other bytes is refused after twelve of them instead of being collected up to some random
+ * length. A message is handed out only when its second checksum fits too, so a cut or a flipped
+ * bit can end a stream but never change it.
  *
  * Of the headers only text ones with known names are kept; all others are stepped over.
  */

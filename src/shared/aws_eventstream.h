@@ -34,9 +34,9 @@ struct aws_eventstream {
 
 void aws_eventstream_init(struct aws_eventstream *s);
 void aws_eventstream_release(struct aws_eventstream *s);
-/* Takes bytes up to the end of the next message and moves *data and *len behind them. 1: *out is whole; 0: the bytes
- * are used up; HALE_EINVAL: a checksum or a length is wrong; HALE_ELIMIT: larger than AWS_EVENTSTREAM_MAX. After an
- * error the stream cannot go on. */
+/* Takes bytes up to the end of the next message and moves *data and *len behind them. 1: *out is whole; 0:
+ * the bytes are used up; HALE_EINVAL: a checksum or a length is wrong; HALE_ELIMIT: larger than
+ * AWS_EVENTSTREAM_MAX. After an error the stream cannot go on. */
 int aws_eventstream_next(struct aws_eventstream *s, const char **data, size_t *len, struct aws_event *out)
 	HALE_MUST_USE;
 /* Is t this word? */

@@ -4,9 +4,9 @@
  *   string to sign    = algorithm, time, scope (day/region/service), hash of the canonical request
  *   signature         = HMAC of that, keyed with the secret drawn through day, region and service
  *
- * Every part is written into one text buffer in the order in which the standard lists it. What both sides must
- * spell alike: the path is normalised and encoded (again), query parameters are decoded, encoded and sorted, header
- * values are trimmed and their inner blanks collapsed.
+ * Every part is written into one text buffer in the order in which the standard lists it. What both sides
+ * must spell alike: the path is normalised and encoded (again), query parameters are decoded, encoded and
+ * sorted, header values are trimmed and their inner blanks collapsed.
  */
 #include "hale/hale.h"
 

@@ -1,7 +1,7 @@
 /* AWS Signature Version 4 over one request. Pure: the time is passed in.
  *
- * libcurl can sign too, but takes the path as it is; every service but S3 wants its segments encoded once more than
- * they are on the wire. Bedrock's model ids have ':' and '/', so there it matters.
+ * libcurl can sign too, but takes the path as it is; every service but S3 wants its segments encoded once
+ * more than they are on the wire. Bedrock's model ids have ':' and '/', so there it matters.
  */
 #ifndef HALE_AWS_SIGV4_H
 #define HALE_AWS_SIGV4_H
@@ -29,8 +29,8 @@ struct aws_sigv4 {
 
 /* Value of x-amz-date: "20150830T123600Z". HALE_ERANGE: no such year. */
 int aws_sigv4_date(uint64_t now_s, char out[17]) HALE_MUST_USE;
-/* Appends the value of Authorization. HALE_EINVAL: the URL has no host; HALE_ELIMIT: too many headers or parameters;
- * HALE_ERANGE: see above. */
+/* Appends the value of Authorization. HALE_EINVAL: the URL has no host; HALE_ELIMIT: too many
+ * headers or parameters; HALE_ERANGE: see above. */
 int aws_sigv4_authorization(const struct aws_sigv4 *s, struct strbuf *out) HALE_MUST_USE;
 /* The text whose hash is signed, for tests. Same results. */
 int aws_sigv4_canonical(const struct aws_sigv4 *s, struct strbuf *out) HALE_MUST_USE;

@@ -16,7 +16,8 @@ struct bedrock_model {
 	const char *id;     /* inside the text that was parsed */
 	const char *region; /* NULL: the name says none */
 };
-/* Takes off segments that are a region of AWS or name an API of Bedrock; cross-region prefixes ("eu.") stay. */
+/* Takes off segments that are a region of AWS or name an API of
+ * Bedrock; cross-region prefixes ("eu.") stay. */
 void bedrock_model_parse(struct arena *a, const char *model, struct bedrock_model *out);
 /* The name without regions, as LiteLLM shows it: "converse/x". */
 const char *bedrock_model_shown(struct arena *a, const char *model);

@@ -1,7 +1,7 @@
 /* Converse answers to OpenAI chat completions, and Bedrock's errors.
  *
- * Text blocks are joined to the content, toolUse blocks become tool_calls. Reasoning is passed on the way LiteLLM
- * does (reasoning_content for people, thinking_blocks to send back); other blocks are left out.
+ * Text blocks are joined to the content, toolUse blocks become tool_calls. Reasoning is passed on the way
+ * LiteLLM does (reasoning_content for people, thinking_blocks to send back); other blocks are left out.
  */
 #include "hale/hale.h"
 

@@ -1,7 +1,7 @@
 /* OpenAI embeddings to Bedrock's InvokeModel, in the words of Titan and of Cohere.
  *
- * InvokeModel takes each model's own form. Titan embeds one text for each request, so a list of several is refused
- * instead of being answered by half; Cohere takes lists, and wants to know what the vectors are for.
+ * InvokeModel takes each model's own form. Titan embeds one text for each request, so a list of several is
+ * refused instead of being answered by half; Cohere takes lists, and wants to know what the vectors are for.
  */
 #include "hale/hale.h"
 

@@ -1,7 +1,7 @@
 /* Names of Bedrock models, and the regions in them.
  *
- * LiteLLM's names carry segments in front of the id: a region, the API to use, the term of a commitment. All of
- * them come off. Converse serves every chat model, so it does not matter which API the name asked for.
+ * LiteLLM's names carry segments in front of the id: a region, the API to use, the term of a commitment. All
+ * of them come off. Converse serves every chat model, so it does not matter which API the name asked for.
  */
 #include "hale/hale.h"
 

@@ -98,7 +98,8 @@ bedrock_params_format(struct xlate_build *b)
 	return 0;
 }
 
-/* Fields of one family's own, the client's additionalModelRequestFields among them. *budget: of thinking, 0: none. */
+/* Fields of one family's own, the client's additionalModelRequestFields
+ * among them. *budget: of thinking, 0: none. */
 static struct json_object *
 bedrock_params_family(const struct xlate_build *b, int64_t *budget)
 {
@@ -126,8 +127,8 @@ bedrock_params_family(const struct xlate_build *b, int64_t *budget)
 	return fields;
 }
 
-/* inferenceConfig. A thinking budget counts as output, so the limit must lie above it, and thinking goes with the
- * default temperature only. */
+/* inferenceConfig. A thinking budget counts as output, so the limit must lie above it, and
+ * thinking goes with the default temperature only. */
 static int
 bedrock_params_inference(struct xlate_build *b, int64_t budget)
 {

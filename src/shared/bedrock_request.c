@@ -1,7 +1,7 @@
 /* OpenAI chat request to a Converse request: the turns.
  *
- * The walk over messages and parts: xlate_build.h. Bedrock fetches nothing: images and files come as data URLs. Blank
- * texts, which it refuses, are left out.
+ * The walk over messages and parts: xlate_build.h. Bedrock fetches nothing: images and files come as data
+ * URLs. Blank texts, which it refuses, are left out.
  *
  * Parameters beside the messages are the business of bedrock_params.c.
  */

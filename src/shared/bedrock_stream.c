@@ -1,12 +1,12 @@
 /* A ConverseStream answer to OpenAI's events, message by message.
  *
- * The framing is aws_eventstream.h's; each message says its kind in a header and is JSON inside. The role comes out
- * with messageStart, every delta as one chunk, the finish reason with messageStop. The token counts come after that
- * in `metadata`, which is the last message: [DONE] follows it. A connection that ends in order after messageStop is
- * complete without it; one that ends before was cut.
+ * The framing is aws_eventstream.h's; each message says its kind in a header and is JSON inside. The role
+ * comes out with messageStart, every delta as one chunk, the finish reason with messageStop. The token counts
+ * come after that in `metadata`, which is the last message: [DONE] follows it. A connection that ends in
+ * order after messageStop is complete without it; one that ends before was cut.
  *
- * Exceptions of the stream become an error event. Nothing that comes after one is looked at, so such a stream is
- * never done.
+ * Exceptions of the stream become an error event. Nothing that comes after one is
+ * looked at, so such a stream is never done.
  */
 #include "hale/hale.h"
 

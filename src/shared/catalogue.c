@@ -1,8 +1,8 @@
 /* Model names to properties.
  *
- * A few patterns instead of a price list: names of one family stay alike when new members appear. A wrong guess
- * about reasoning only picks another token limit for a probe, which adapts when it is refused; `hale check` shows
- * the guess about the mode, and model_info.mode overrules it.
+ * A few patterns instead of a price list: names of one family stay alike when new members appear. A wrong
+ * guess about reasoning only picks another token limit for a probe, which adapts when it is refused; `hale
+ * check` shows the guess about the mode, and model_info.mode overrules it.
  */
 #include "hale/hale.h"
 
@@ -19,8 +19,9 @@ static const char *const catalogue_reasoning_part[] = {
 /* A family name at the start, followed by its end or a separator: "o1-mini", not "o1x". */
 static const char *const catalogue_reasoning_start[] = {"o1", "o3", "o4", "gpt-5", "codex"};
 
-/* A word counts at the start of a name or behind a separator, and may end in the middle of one: "embed" is in
- * "nomic-embed-text" and in "text-embedding-3", not in "unembed". First match wins, so special words come first. */
+/* A word counts at the start of a name or behind a separator, and may end in the middle of
+ * one: "embed" is in "nomic-embed-text" and in "text-embedding-3", not in "unembed". First
+ * match wins, so special words come first. */
 static const struct catalogue_word {
 	const char *word;
 	enum mode mode;

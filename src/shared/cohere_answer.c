@@ -1,7 +1,7 @@
 /* Cohere's v2 chat answer to OpenAI's chat completion, and its errors.
  *
- * Text parts are joined to the content; when there are none the tool_plan is the content, which is what it is: the
- * model's words before it calls tools. Tool calls have OpenAI's form already. Citations are left out.
+ * Text parts are joined to the content; when there are none the tool_plan is the content, which is what it
+ * is: the model's words before it calls tools. Tool calls have OpenAI's form already. Citations are left out.
  */
 #include "hale/hale.h"
 

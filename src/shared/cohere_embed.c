@@ -1,8 +1,8 @@
 /* OpenAI's embeddings request and answer, and Cohere's v2 embed.
  *
- * Cohere wants to know what the vectors are for: input_type comes from the request, else from litellm_params, else it
- * is what LiteLLM says. Which form was asked for (numbers or base64) is read off the answer, so that the translation
- * of an answer needs no memory of its request.
+ * Cohere wants to know what the vectors are for: input_type comes from the request, else from litellm_params,
+ * else it is what LiteLLM says. Which form was asked for (numbers or base64) is read off the answer, so that
+ * the translation of an answer needs no memory of its request.
  */
 #include "hale/hale.h"
 

@@ -1,10 +1,11 @@
 /* OpenAI chat request to Cohere's v2 chat.
  *
- * The two forms are close: roles, parts and tool calls have the same shape. What differs is named here: sampling
- * parameters, stop sequences, schemas, and the text beside tool calls, which is Cohere's tool_plan.
+ * The two forms are close: roles, parts and tool calls have the same shape. What differs is named here:
+ * sampling parameters, stop sequences, schemas, and the text beside tool calls, which is Cohere's tool_plan.
  *
- * What has no counterpart: hints (logit_bias, parallel_tool_calls, store) are left out; what would change the shape of
- * the answer is refused. Parameters of Cohere's own (documents, safety_mode ...) pass as clients write them.
+ * What has no counterpart: hints (logit_bias, parallel_tool_calls, store) are left out; what
+ * would change the shape of the answer is refused. Parameters of Cohere's own (documents,
+ * safety_mode ...) pass as clients write them.
  */
 #include "hale/hale.h"
 

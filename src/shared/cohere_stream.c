@@ -1,8 +1,9 @@
 /* Cohere's v2 event stream to OpenAI's, event by event.
  *
- * Each event says its kind in its JSON, so the "event:" lines are not needed. The role comes out with message-start,
- * every delta as one chunk, the finish reason, usage (when asked for) and [DONE] with message-end. A message-end that
- * reports a failure is an error event; a stream without message-end was cut: *done stays false.
+ * Each event says its kind in its JSON, so the "event:" lines are not needed. The role comes out
+ * with message-start, every delta as one chunk, the finish reason, usage (when asked for) and
+ * [DONE] with message-end. A message-end that reports a failure is an error event; a stream
+ * without message-end was cut: *done stays false.
  */
 #include "hale/hale.h"
 

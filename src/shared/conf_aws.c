@@ -1,10 +1,10 @@
 /* Credentials and region of deployments on AWS.
  *
- * Sources are never mixed: a key of the file goes with the secret and the token of the file, one of the environment
- * with those of the environment, because half of one pair signs nothing. What stands in the file beats a bearer
- * token of the environment. The region is the one that the model names, in its path or its ARN, then
- * aws_region_name, then the environment's; there is no default, because a wrong region is found out late and looks
- * like a missing model.
+ * Sources are never mixed: a key of the file goes with the secret and the token of the file, one of the
+ * environment with those of the environment, because half of one pair signs nothing. What stands in the file
+ * beats a bearer token of the environment. The region is the one that the model names, in its path or its
+ * ARN, then aws_region_name, then the environment's; there is no default, because a wrong region is found
+ * out late and looks like a missing model.
  *
  * Roles, profiles, SSO and the instance's metadata are not asked: they need requests, and loading makes none.
  */

@@ -320,8 +320,8 @@ conf_check_next_mode(void *arg, unsigned i)
 	return mode_word(i);
 }
 
-/* A mode that nobody knows would be a deployment that nobody probes, so it is an error; LiteLLM's newer words are
- * not ours to refuse. */
+/* A mode that nobody knows would be a deployment that nobody probes, so it is an error;
+ * LiteLLM's newer words are not ours to refuse. */
 static void
 conf_check_store_mode(const struct conf_check *v)
 {

@@ -69,7 +69,8 @@ const char *conf_env_get(const struct conf_node *variables, const char *name);
 void conf_check_defaults(struct conf_build *b, enum conf_section section, void *base);
 /* Values from environment variables; a malformed one is a warning and changes nothing. */
 void conf_check_env(struct conf_build *b, const struct conf_node *variables, void *base);
-/* Checks each member of map (may be NULL) and stores what the schema gives a place. where: name for messages. */
+/* Checks each member of map (may be NULL) and stores what the schema
+ * gives a place. where: name for messages. */
 void conf_check_map(struct conf_build *b, enum conf_section section, const struct conf_node *map, void *base);
 /* The one warning that lists known settings without effect. */
 void conf_check_finish(struct conf_build *b);
@@ -81,7 +82,8 @@ const char *conf_check_show(const struct conf_node *n, char *buf, size_t size);
 /* "a map", "a list", "text" ... */
 const char *conf_check_kind(const struct conf_node *n);
 
-/* conf_aws.c: completes d->aws, d->api_key and d->api_base of a deployment on AWS; warns where something is missing. */
+/* conf_aws.c: completes d->aws, d->api_key and d->api_base of a deployment
+ * on AWS; warns where something is missing. */
 void conf_aws_resolve(struct conf_build *b, const struct conf_node *variables, struct deployment *d);
 
 /* conf_model.c: model_list into c->deployment and c->group. */

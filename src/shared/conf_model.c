@@ -1,9 +1,9 @@
 /* model_list into deployments and groups.
  *
- * An entry that cannot be used (unknown provider, another environment) is left out with a warning and never
- * stops the daemon, as in LiteLLM; an entry that is written wrongly is an error like any other. Everything that
- * a request or a probe needs is resolved here once: provider, address, key, id. What is not interpreted stays
- * in the entry's nodes.
+ * An entry that cannot be used (unknown provider, another environment) is left out with a warning and
+ * never stops the daemon, as in LiteLLM; an entry that is written wrongly is an error like any other.
+ * Everything that a request or a probe needs is resolved here once: provider, address, key, id. What is
+ * not interpreted stays in the entry's nodes.
  */
 #include "hale/hale.h"
 
@@ -117,7 +117,8 @@ conf_model_trim_slashes(const struct conf_model *m, const char *base)
 	return arena_strndup(m->build->arena, base, len);
 }
 
-/* Address, key and version at provider d->provider: those of the file, else that provider's variables and defaults. */
+/* Address, key and version at provider d->provider: those of the file,
+ * else that provider's variables and defaults. */
 static void
 conf_model_access(const struct conf_model *m, struct deployment *d)
 {
@@ -149,8 +150,8 @@ conf_model_access(const struct conf_model *m, struct deployment *d)
 		conf_aws_resolve(m->build, m->index->variables, d);
 }
 
-/* A health_check_model of another provider is asked as that provider is: what was resolved for ours must not go there. An
- * api_version is ours alone. */
+/* A health_check_model of another provider is asked as that provider is: what was resolved for ours must
+ * not go there. An api_version is ours alone. */
 static void
 conf_model_probed_as(const struct conf_model *m, struct deployment *d)
 {
@@ -208,7 +209,8 @@ conf_model_is_proxy(const char *url)
 	return false;
 }
 
-/* The deployment's own proxy, else everybody's; "none" means none. The address is not shown: it may hold a password. */
+/* The deployment's own proxy, else everybody's; "none" means none. The
+ * address is not shown: it may hold a password. */
 static void
 conf_model_proxy(const struct conf_model *m, struct deployment *d)
 {
@@ -225,7 +227,8 @@ conf_model_proxy(const struct conf_model *m, struct deployment *d)
 		conf_check_error(m->build, at, "this is no proxy, %s", allowed);
 }
 
-/* Without TLS nothing can be offered, and libcurl 7.88 fails on the second request of a connection that began so. */
+/* Without TLS nothing can be offered, and libcurl 7.88 fails on the
+ * second request of a connection that began so. */
 static void
 conf_model_http2(const struct conf_model *m, struct deployment *d)
 {

@@ -1,4 +1,5 @@
-/* The schema table. Rows are data: what a row means is in conf_schema.h, what happens with it in conf_check.c.
+/* The schema table. Rows are data: what a row means is in
+ * conf_schema.h, what happens with it in conf_check.c.
  *
  * Sections stand in the order of enum conf_section. Rows of LiteLLM's settings that hale does not act on are
  * kept short (UNUSED); request parameters that only pass through are PASS. Both exist so that a misspelt key

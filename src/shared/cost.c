@@ -14,8 +14,8 @@
 #define COST_BYTES_PER_TOKEN 4
 #define COST_DAY_S 86400ULL
 
-/* The token limit in a body that we wrote ourselves, under any provider's name for it; 0: none. Text inside a JSON
- * string cannot look like a member: its quotes are escaped. */
+/* The token limit in a body that we wrote ourselves, under any provider's name for it; 0: none. Text
+ * inside a JSON string cannot look like a member: its quotes are escaped. */
 static uint32_t
 cost_limit(const char *body, size_t len)
 {

@@ -1,7 +1,8 @@
 /* Vectors as base64.
  *
- * OpenAI's SDKs ask for base64 unless told otherwise, and the one for Node.js reads an answer that holds numbers
- * instead as garbage. Providers with a form of their own send numbers, so the translated answer gets this last step.
+ * OpenAI's SDKs ask for base64 unless told otherwise, and the one for Node.js reads an answer
+ * that holds numbers instead as garbage. Providers with a form of their own send numbers, so
+ * the translated answer gets this last step.
  */
 #include "hale/hale.h"
 

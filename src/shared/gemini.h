@@ -32,11 +32,13 @@ int gemini_image_status(int status, const char *body, size_t len);
 /* The model as a path: "models/" before a name that has no collection of its own ("tunedModels/x"). */
 #define GEMINI_COLLECTION(model) (strchr(model, '/') ? "" : "models/")
 
-/* gemini_request.c writes turns, gemini_params.c the rest. Refuses what would change the shape of the answer. */
+/* gemini_request.c writes turns, gemini_params.c the rest. Refuses
+ * what would change the shape of the answer. */
 int gemini_params_check(struct xlate_build *b);
 /* Tools, tool_choice, generationConfig and Gemini's own members. */
 int gemini_params_fill(struct xlate_build *b);
-/* A JSON schema as Gemini's subset of OpenAPI's, a value of its own. NULL: *why says what is wrong with it. */
+/* A JSON schema as Gemini's subset of OpenAPI's, a value of its
+ * own. NULL: *why says what is wrong with it. */
 struct json_object *gemini_schema(struct json_object *in, const char **why);
 
 /* Token counts; members that are present replace what is in u. */
@@ -50,7 +52,8 @@ void gemini_usage_write(const struct gemini_usage *u, struct strbuf *out);
 const char *gemini_finish(const char *reason, bool called);
 /* The error object of {"error": {...}} or [{"error": {...}}]; borrowed, NULL when there is none. */
 struct json_object *gemini_error_of(struct json_object *answer);
-/* The members of one tool call, from "id" on, without the braces around them. number: of the call in its answer. */
+/* The members of one tool call, from "id" on, without the braces around
+ * them. number: of the call in its answer. */
 void gemini_call_write(struct json_object *part, const char *answer_id, unsigned number, struct strbuf *out);
 
 #endif

@@ -1,8 +1,8 @@
 /* Gemini's answer to OpenAI chat completion, and its errors.
  *
- * Candidates become choices. Parts of text are joined to the content, thoughts to reasoning_content, functionCalls
- * become tool_calls with an id of their own, because Gemini gives none. A prompt that was blocked has no candidate:
- * it becomes a choice without content that ended by content_filter.
+ * Candidates become choices. Parts of text are joined to the content, thoughts to reasoning_content,
+ * functionCalls become tool_calls with an id of their own, because Gemini gives none. A prompt that was
+ * blocked has no candidate: it becomes a choice without content that ended by content_filter.
  */
 #include "hale/hale.h"
 
@@ -80,7 +80,8 @@ gemini_call_write(struct json_object *part, const char *answer_id, unsigned numb
 	strbuf_release(&scratch);
 	if (!signature)
 		return;
-	/* Where Google's OpenAI endpoint has it, and where LiteLLM has it: clients send back what they know. */
+	/* Where Google's OpenAI endpoint has it, and where LiteLLM has
+	 * it: clients send back what they know. */
 	strbuf_puts(out, ",\"extra_content\":{\"google\":{\"thought_signature\":");
 	strbuf_json_string(out, signature);
 	strbuf_puts(out, "}},\"provider_specific_fields\":{\"thought_signature\":");

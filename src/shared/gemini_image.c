@@ -1,7 +1,7 @@
 /* OpenAI's image generation on Google's two kinds of models: Imagen (predict) and Gemini (generateContent).
  *
- * Both give bytes, no addresses. A picture that a filter held back comes with a 200 and the reason in its place; for
- * the client that is a refusal of its request (400), as it is with OpenAI.
+ * Both give bytes, no addresses. A picture that a filter held back comes with a 200 and the reason in its
+ * place; for the client that is a refusal of its request (400), as it is with OpenAI.
  */
 #include "hale/hale.h"
 

@@ -1,11 +1,11 @@
 /* Parameters of an OpenAI chat request beside its messages, in Gemini's words.
  *
- * What has no counterpart: hints that only shape sampling (logit_bias, parallel_tool_calls) and bookkeeping (user,
- * store, service_tier) are left out; what would change the shape of the answer (logprobs, audio, pictures) is refused,
- * so that no client waits for something that cannot come.
+ * What has no counterpart: hints that only shape sampling (logit_bias, parallel_tool_calls) and bookkeeping
+ * (user, store, service_tier) are left out; what would change the shape of the answer (logprobs, audio,
+ * pictures) is refused, so that no client waits for something that cannot come.
  *
- * Thinking counts as output: a small max_tokens with thinking on gives an answer without a word. reasoning_effort
- * "none" turns it off, or as far down as the model allows.
+ * Thinking counts as output: a small max_tokens with thinking on gives an answer without a word.
+ * reasoning_effort "none" turns it off, or as far down as the model allows.
  */
 #include "hale/hale.h"
 

@@ -1,11 +1,12 @@
 /* OpenAI chat request to Gemini's generateContent.
  *
- * Messages become contents of parts (the walk over them: xlate_build.h). Results of tools stand in a turn of their
- * own: Gemini counts them against the calls of the turn before. They name their function, not their call, so the names
- * of all calls are kept by id.
+ * Messages become contents of parts (the walk over them: xlate_build.h). Results of tools stand in a turn of
+ * their own: Gemini counts them against the calls of the turn before. They name their function, not their
+ * call, so the names of all calls are kept by id.
  *
- * Gemini 3 wants the signature of its thoughts back with a function call. It travels in the members where LiteLLM and
- * Google's own OpenAI endpoint put it; for a call that was made by another model there is a word that stands for one.
+ * Gemini 3 wants the signature of its thoughts back with a function call. It travels in the
+ * members where LiteLLM and Google's own OpenAI endpoint put it; for a call that was made by
+ * another model there is a word that stands for one.
  */
 #include "hale/hale.h"
 

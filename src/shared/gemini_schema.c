@@ -1,8 +1,9 @@
 /* JSON schema to the subset of it that Gemini's "parameters" and "responseSchema" take.
  *
- * Gemini refuses a request for one name that it does not know, so what is known is picked out instead of what is
- * unknown being removed. References are replaced by what they stand for, because there are none in the subset; one
- * that is inside itself becomes a plain object. A few of them can stand for a huge schema: SCHEMA_NODES_MAX.
+ * Gemini refuses a request for one name that it does not know, so what is known is picked out
+ * instead of what is unknown being removed. References are replaced by what they stand for, because
+ * there are none in the subset; one that is inside itself becomes a plain object. A few of them can
+ * stand for a huge schema: SCHEMA_NODES_MAX.
  *
  * null, which OpenAI's strict mode writes as one of several types, is "nullable" here.
  */

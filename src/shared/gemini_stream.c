@@ -1,8 +1,8 @@
 /* Gemini's stream of answers (alt=sse) to OpenAI's chunks.
  *
- * Every event is a whole answer with the next parts in it, and no event says that it is the last: the stream is complete
- * when the connection ended and every choice has a finishReason. Some servers write one into every event, so it is
- * kept until then. Without one the stream was cut.
+ * Every event is a whole answer with the next parts in it, and no event says that it is the last: the stream
+ * is complete when the connection ended and every choice has a finishReason. Some servers write one into
+ * every event, so it is kept until then. Without one the stream was cut.
  */
 #include "hale/hale.h"
 

@@ -1,17 +1,17 @@
 /* Shared health table: the mapping and its read side.
  *
  * The master maps it before the first fork; every child inherits the mapping and turns all but its own lines
- * read-only. One 64-byte slot per deployment, each with its own sequence number, so a reader pays for the slots
- * it asks for and one slow slot never delays another.
+ * read-only. One 64-byte slot per deployment, each with its own sequence number, so a reader pays for the
+ * slots it asks for and one slow slot never delays another.
  *
- * There is one writer, the prober. A reader never waits for it: after HTABLE_TRIES attempts it gets its own last
- * good copy. That is what keeps traffic flowing when the prober is descheduled or killed in the middle of a store.
- * Consistent is not the same as fresh: callers must look at view.checked_ns, and htable_is_stale() is the only
- * place that says what old means.
+ * There is one writer, the prober. A reader never waits for it: after HTABLE_TRIES attempts it gets its own
+ * last good copy. That is what keeps traffic flowing when the prober is descheduled or killed in the middle
+ * of a store. Consistent is not the same as fresh: callers must look at view.checked_ns, and
+ * htable_is_stale() is the only place that says what old means.
  *
  * The segment holds numbers and short texts only. No pointers, no struct that can differ between builds; the
- * layout hash in the header refuses a mapping made by another build, and every process keeps its own copy of the
- * offsets, so that nothing in the segment can lead a reader outside of it.
+ * layout hash in the header refuses a mapping made by another build, and every process keeps its own copy of
+ * the offsets, so that nothing in the segment can lead a reader outside of it.
  */
 #include "hale/hale.h"
 

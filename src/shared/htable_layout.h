@@ -1,7 +1,7 @@
 /* The bytes of the shared segment: structs, offsets, and the process-private handle on them.
  *
- * Included by htable*.c, outcome.c and tests only. docs/health-table.md is the map for people; a test compares
- * the two. Whoever changes anything here raises HTABLE_VERSION and corrects the map.
+ * Included by htable*.c, outcome.c and tests only. docs/health-table.md is the map for people; a test
+ * compares the two. Whoever changes anything here raises HTABLE_VERSION and corrects the map.
  */
 #ifndef HALE_HTABLE_LAYOUT_H
 #define HALE_HTABLE_LAYOUT_H
@@ -46,8 +46,8 @@ struct htable_detail_slot {
 	_Atomic uint64_t w[HTABLE_DETAIL_WORDS];
 };
 
-/* Past results as single words: seconds 32 | latency_ms 16 | state 2 | reason 5 | lap 9, from the top. The lap
- * says which round of the ring wrote the word, so a reader that is overtaken notices. */
+/* Past results as single words: seconds 32 | latency_ms 16 | state 2 | reason 5 | lap 9, from the top. The
+ * lap says which round of the ring wrote the word, so a reader that is overtaken notices. */
 struct htable_ring {
 	_Alignas(HTABLE_LINE) _Atomic uint64_t entry[HTABLE_HISTORY];
 };

@@ -1,9 +1,9 @@
 /* Shared segment, the master's part: makes the mapping, carries state over a reload, writes its own line.
  *
- * A reload gets a new mapping, a new generation and a new prober; slots are never re-used in place. What the old
- * generation knew is copied by deployment id, through the read functions, because the old prober may still be
- * publishing. The only lines of others that the master ever touches are those of a worker that it has reaped:
- * then it is their one writer.
+ * A reload gets a new mapping, a new generation and a new prober; slots are never re-used in place. What the
+ * old generation knew is copied by deployment id, through the read functions, because the old prober may
+ * still be publishing. The only lines of others that the master ever touches are those of a worker that it
+ * has reaped: then it is their one writer.
  */
 #include "hale/hale.h"
 
@@ -81,7 +81,8 @@ htable_write_header(const struct htable *t, const struct conf *c, const struct h
 	}
 }
 
-/* Positions of the old deployments by id: open addressing, filled at most half. 0: empty, else position + 1. */
+/* Positions of the old deployments by id: open addressing, filled
+ * at most half. 0: empty, else position + 1. */
 static uint32_t *
 htable_index(const struct conf *c, uint32_t *mask)
 {
@@ -141,7 +142,8 @@ htable_carry_one(struct htable *t, uint32_t to, const struct htable *old, uint32
 		;
 	memcpy(w, &d, sizeof(d));
 	seqslot_write_words(&htable_at_detail(t, to)->seq, htable_at_detail(t, to)->w, w, HTABLE_DETAIL_WORDS);
-	/* Words carry their own validity, so a ring that moves while it is copied loses its oldest words only. */
+	/* Words carry their own validity, so a ring that moves while it
+	 * is copied loses its oldest words only. */
 	head = atomic_load_explicit(htable_at_head(old, from), memory_order_acquire);
 	for (unsigned k = 0; k < HTABLE_HISTORY; k++)
 		atomic_store_explicit(&htable_at_ring(t, to)->entry[k],

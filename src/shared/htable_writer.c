@@ -1,9 +1,9 @@
 /* Shared health table, write side: the prober, and nobody else.
  *
- * Every function here is straight-line stores on lines that belong to the prober: no allocation, no log, nothing
- * that can fail half way. A writer that is killed between two stores leaves an odd sequence number; its successor
- * finds those slots in htable_attach() and starts them again as UNKNOWN. What makes "one writer" true is that the
- * master reaps a dead prober before it forks the next one.
+ * Every function here is straight-line stores on lines that belong to the prober: no allocation, no log,
+ * nothing that can fail half way. A writer that is killed between two stores leaves an odd sequence number;
+ * its successor finds those slots in htable_attach() and starts them again as UNKNOWN. What makes "one
+ * writer" true is that the master reaps a dead prober before it forks the next one.
  */
 #include "hale/hale.h"
 

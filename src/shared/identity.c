@@ -69,7 +69,8 @@ identity_signer(struct strbuf *b, const struct deployment *d)
 	}
 }
 
-/* The bytes that would be sent, and what else decides whether an answer comes: the way there and our patience. */
+/* The bytes that would be sent, and what else decides whether an
+ * answer comes: the way there and our patience. */
 static void
 identity_request(struct strbuf *b, const struct deployment *d, const struct probe_request *q)
 {

@@ -1,4 +1,5 @@
-/* Anthropic's messages in OpenAI's form: what the files of the translation share. Contracts in hale/messages.h. */
+/* Anthropic's messages in OpenAI's form: what the files of the
+ * translation share. Contracts in hale/messages.h. */
 #ifndef HALE_MESSAGES_IMPL_H
 #define HALE_MESSAGES_IMPL_H
 
@@ -25,7 +26,8 @@ messages_fail(struct messages_build *b, const char *why)
 /* Everything but messages and system. */
 int messages_params(struct messages_build *b);
 
-/* From OpenAI's usage object, in which the cached tokens are part of the prompt's; leaves u alone when it is none. */
+/* From OpenAI's usage object, in which the cached tokens are part of the
+ * prompt's; leaves u alone when it is none. */
 void messages_usage_read(struct json_object *usage, struct xlate_usage *u);
 void messages_usage_write(const struct xlate_usage *u, struct strbuf *out);
 /* Anthropic's word for a finish_reason. tools: the answer has calls, whatever the reason says. */

@@ -1,8 +1,8 @@
 /* Parameters of an Anthropic request beside its turns, in OpenAI's words.
  *
- * Left out: what only shapes sampling and has no counterpart (top_k), bookkeeping (metadata, service_tier) and
- * savings (context_management). Refused: what the answer depends on, so that nobody waits for a search that no
- * one makes: Anthropic's own tools, MCP servers.
+ * Left out: what only shapes sampling and has no counterpart (top_k), bookkeeping (metadata, service_tier)
+ * and savings (context_management). Refused: what the answer depends on, so that nobody waits for a search
+ * that no one makes: Anthropic's own tools, MCP servers.
  */
 #include "hale/hale.h"
 

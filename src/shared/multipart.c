@@ -1,4 +1,5 @@
-/* Scanner of multipart/form-data (RFC 7578) for the request path: validates the framing, finds parts, copies nothing.
+/* Scanner of multipart/form-data (RFC 7578) for the request path: validates
+ * the framing, finds parts, copies nothing.
  *
  * Files are most of the bytes, so they are crossed with memmem() for the next delimiter and otherwise left
  * alone. Only what stands between a delimiter and the empty line behind it is parsed.
@@ -71,7 +72,8 @@ multipart_token(const struct multipart_text *t)
 	return (size_t)(p - t->p);
 }
 
-/* `; name=value` at t: the parts as they are written, quotes taken off. 1: one, 0: the text ends, -1: neither. */
+/* `; name=value` at t: the parts as they are written, quotes taken
+ * off. 1: one, 0: the text ends, -1: neither. */
 static int
 multipart_param(struct multipart_text *t, struct multipart_text *name, struct multipart_text *value)
 {
@@ -296,7 +298,8 @@ multipart_parts(struct multipart_scanner *s)
 		if (!multipart_headers(s, &h))
 			return false;
 		data = s->p;
-		/* An empty part may share the line break before its delimiter with the one behind its headers. */
+		/* An empty part may share the line break before its delimiter
+		 * with the one behind its headers. */
 		next = memmem(data - 2, (size_t)(s->end - data + 2), s->mark, s->mark_len);
 		if (next == NULL)
 			return multipart_fail(s, "the last boundary is missing");

@@ -1,8 +1,8 @@
 /* Outcomes of real traffic and counters, in the shared segment.
  *
- * One worker writes a line, everybody may read it. Because nobody else writes, "add" is a plain load and store of
- * relaxed atomics: no locked instruction on the request path. Sums over workers are not a snapshot; each figure
- * is exact for some moment during the call, which is all that a metric promises.
+ * One worker writes a line, everybody may read it. Because nobody else writes, "add" is a plain load and
+ * store of relaxed atomics: no locked instruction on the request path. Sums over workers are not a snapshot;
+ * each figure is exact for some moment during the call, which is all that a metric promises.
  */
 #include "hale/hale.h"
 

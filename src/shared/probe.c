@@ -1,7 +1,7 @@
 /* Probe requests: who is asked, for which model, in which mode.
  *
- * A probe is a real request of its mode: a body in OpenAI's form, handed to the same operation (address, headers,
- * translation) that serves clients. The body is made by probe_body.c and probe_params.c.
+ * A probe is a real request of its mode: a body in OpenAI's form, handed to the same operation (address,
+ * headers, translation) that serves clients. The body is made by probe_body.c and probe_params.c.
  */
 #include "hale/hale.h"
 
@@ -13,8 +13,8 @@
 #include "hale/err.h"
 #include "hale/mode.h"
 
-/* Whom to ask for which model. A key and an address that came from our provider's defaults must not go along to
- * another one. */
+/* Whom to ask for which model. A key and an address that came from our provider's
+ * defaults must not go along to another one. */
 static int
 probe_resolve_target(struct probe_build *b, const char **why)
 {

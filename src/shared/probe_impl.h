@@ -62,8 +62,8 @@ void probe_params_collect(struct probe_build *b);
 
 /* Adds the members that make up the mode's question. */
 void probe_body_ask(struct probe_build *b);
-/* Writes all members in the form of the cell, fills out's body, shown and content_type. HALE_EINVAL: *why says what
- * the provider's own form cannot carry. */
+/* Writes all members in the form of the cell, fills out's body, shown and content_type. HALE_EINVAL: *why
+ * says what the provider's own form cannot carry. */
 int probe_body_write(struct probe_build *b, const char **why) HALE_MUST_USE;
 
 /* The bytes of a file, allocated in a or constant. */

@@ -1,8 +1,8 @@
 /* The files that probes carry: a tone, a picture, a page.
  *
  * Each is as small as services still accept: speech recognition wants a tenth of a second at 16 kHz, image
- * editing a square picture with a transparent area to paint in, OCR a page with a word on it. They are made here,
- * so that a probe needs no file of the host.
+ * editing a square picture with a transparent area to paint in, OCR a page with a word on it. They are made
+ * here, so that a probe needs no file of the host.
  */
 #include "hale/hale.h"
 

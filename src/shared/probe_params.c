@@ -1,11 +1,11 @@
 /* What the configuration adds to a probe's question: parameters, and the limit that keeps the answer small.
  *
- * Into the body go only names that are request parameters of the mode; the rest of litellm_params is about hale
- * or the price of tokens, and an upstream that is sent a capability flag answers 400 although it works.
+ * Into the body go only names that are request parameters of the mode; the rest of litellm_params is about
+ * hale or the price of tokens, and an upstream that is sent a capability flag answers 400 although it works.
  * health_check_params may name anything: somebody wrote it for the probe.
  *
- * Members stand in this order: model, the question, configured parameters, health_check_params, the voice, the
- * token limit, reasoning_effort; a later one replaces an earlier one of the same name in its place.
+ * Members stand in this order: model, the question, configured parameters, health_check_params, the voice,
+ * the token limit, reasoning_effort; a later one replaces an earlier one of the same name in its place.
  */
 #include "hale/hale.h"
 

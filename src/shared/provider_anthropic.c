@@ -1,4 +1,5 @@
-/* Anthropic: one address and its own key header. Messages pass as they are, chat is translated (anthropic.h). */
+/* Anthropic: one address and its own key header. Messages pass as
+ * they are, chat is translated (anthropic.h). */
 #include "hale/hale.h"
 
 #include "anthropic.h"

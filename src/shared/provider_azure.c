@@ -88,8 +88,8 @@ provider_azure_is_released(const struct deployment *d, const struct provider_bas
 	return provider_azure_ends(base->root, "/openai/v1") || provider_azure_is_v1(version);
 }
 
-/* Two generations: /openai/realtime with a version and the deployment, and /openai/v1/realtime with the model, where a
- * dated version has no place. A base that names a deployment is cut back to its resource. */
+/* Two generations: /openai/realtime with a version and the deployment, and /openai/v1/realtime with the
+ * model, where a dated version has no place. A base that names a deployment is cut back to its resource. */
 static const char *
 provider_azure_realtime(struct arena *a, const struct deployment *d, struct provider_base *base, const char *model,
                         const struct provider_op *op)

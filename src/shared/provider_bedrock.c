@@ -1,8 +1,8 @@
-/* Amazon Bedrock: an address in each region, AWS signatures, and the Converse API around bedrock.h's translation;
- * embeddings through InvokeModel.
+/* Amazon Bedrock: an address in each region, AWS signatures, and the Converse API around bedrock.h's
+ * translation; embeddings through InvokeModel.
  *
- * The model is a part of the path, with every ':' and '/' of it encoded. A request is signed when the deployment has
- * AWS credentials; an api_key (Bedrock's bearer keys) goes as it is.
+ * The model is a part of the path, with every ':' and '/' of it encoded. A request is signed when the
+ * deployment has AWS credentials; an api_key (Bedrock's bearer keys) goes as it is.
  */
 #include "hale/hale.h"
 
@@ -64,8 +64,8 @@ provider_bedrock_endpoint(struct arena *a, const struct provider_op *op, const s
 	return rc ? rc : provider_endpoint_extra(a, d, out);
 }
 
-/* Headers that AWS wants signed: what the body is, and its own ones among the configured. true: something else has
- * authorized the request. */
+/* Headers that AWS wants signed: what the body is, and its own ones among the configured. true:
+ * something else has authorized the request. */
 static bool
 provider_bedrock_signed(const struct endpoint *e, struct http_header *header, unsigned *n)
 {

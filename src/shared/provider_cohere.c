@@ -1,5 +1,5 @@
-/* Cohere: v2 addresses, the translations of cohere.h around chat and embeddings. Rerank is Cohere's own form, the one
- * that clients speak, so it passes as it is; only its errors are translated.
+/* Cohere: v2 addresses, the translations of cohere.h around chat and embeddings. Rerank is Cohere's own form,
+ * the one that clients speak, so it passes as it is; only its errors are translated.
  */
 #include "hale/hale.h"
 

@@ -24,7 +24,8 @@ provider_essential_members(const char *body, size_t len, struct json_want *want,
 	return false;
 }
 
-/* Members of the first element of the array in member `list`. why: set on entry to what a missing list means. */
+/* Members of the first element of the array in member `list`. why:
+ * set on entry to what a missing list means. */
 static bool
 provider_essential_first(const char *body, size_t len, const char *list, struct json_want *want, unsigned n,
                          const char **why)

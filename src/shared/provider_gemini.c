@@ -1,7 +1,7 @@
 /* Gemini: the model is a part of the path, and so is what is done with it.
  *
- * The key goes into a header. Google takes it in the query as well, but queries stand in the logs of every proxy on
- * the way.
+ * The key goes into a header. Google takes it in the query as well, but queries
+ * stand in the logs of every proxy on the way.
  */
 #include "hale/hale.h"
 
@@ -19,7 +19,8 @@ provider_gemini_has_version(const char *root)
 	return slash && slash[1] == 'v' && slash[2] >= '1' && slash[2] <= '9';
 }
 
-/* What stands before the model: people give a host, a version, the collection, or the address of one model. */
+/* What stands before the model: people give a host, a version, the
+ * collection, or the address of one model. */
 static const char *
 provider_gemini_collection(struct arena *a, const char *root, const char *version, const char *model)
 {

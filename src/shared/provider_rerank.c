@@ -1,5 +1,6 @@
-/* Rerank of services that are otherwise OpenAI-compatible, but do not speak Cohere's form: Voyage (other names in the
- * request, "data" in the answer) and Fireworks ("data" in the answer). Voyage's embeddings have other names, too.
+/* Rerank of services that are otherwise OpenAI-compatible, but do not speak Cohere's form: Voyage
+ * (other names in the request, "data" in the answer) and Fireworks ("data" in the answer).
+ * Voyage's embeddings have other names, too.
  */
 #include "hale/hale.h"
 

@@ -1,10 +1,10 @@
 /* Keeps secrets out of what people read.
  *
- * Two nets, because an upstream may echo our key in an error and a client may send us one that we never saw: the
- * exact values of the configuration, and shapes that providers give their keys. The known values are sorted, each
- * knowing the longest other one that it begins with; so at any place of a text one binary search finds the longest
- * known value that starts there, however many there are. A bitmap over the first two bytes of everything that is
- * looked for passes over nearly all places without a search.
+ * Two nets, because an upstream may echo our key in an error and a client may send us one that we never saw:
+ * the exact values of the configuration, and shapes that providers give their keys. The known values are
+ * sorted, each knowing the longest other one that it begins with; so at any place of a text one binary search
+ * finds the longest known value that starts there, however many there are. A bitmap over the first two bytes
+ * of everything that is looked for passes over nearly all places without a search.
  */
 #include "hale/hale.h"
 
@@ -18,7 +18,8 @@
 #include "hale/deployment.h"
 #include "hale/strbuf.h"
 
-/* What is shorter, or a short word without a digit, is a placeholder that people need to read: "none", "openai". */
+/* What is shorter, or a short word without a digit, is a placeholder
+ * that people need to read: "none", "openai". */
 #define REDACT_SHORTEST 5
 #define REDACT_SHORTEST_WORD 8
 #define REDACT_NAME_MAX 64
@@ -63,8 +64,8 @@ redact_mask(const char *secret, struct strbuf *out)
 	redact_maskn(secret, strlen(secret), out);
 }
 
-/* Words of a name, lower case, between '_', '-' and changes from small to capital; each ends with one '_'. False
- * when the name is longer than any that we know. */
+/* Words of a name, lower case, between '_', '-' and changes from small to capital; each ends with one '_'.
+ * False when the name is longer than any that we know. */
 static bool
 redact_words(const char *name, char buf[REDACT_NAME_MAX * 2])
 {

@@ -1,12 +1,13 @@
 /* Tunnels: from a URL to an upgraded connection.
  *
- * resolve -> connect (one address after the other) -> TLS -> handshake -> handed over. Names and trusted certificates
- * are those of the process's struct upstream, and an open tunnel counts as one of its connections until it is freed.
- * libevent's bufferevents carry the bytes: sessions are few and long, so what counts here is not the cost of a
- * request but that the caller gets buffers that it can splice.
+ * resolve -> connect (one address after the other) -> TLS -> handshake -> handed over. Names and trusted
+ * certificates are those of the process's struct upstream, and an open tunnel counts as one of its
+ * connections until it is freed. libevent's bufferevents carry the bytes: sessions are few and long, so what
+ * counts here is not the cost of a request but that the caller gets buffers that it can splice.
  *
- * An address that does not answer gets a share of the connect time only, unless it is the last one. There is no race
- * of two addresses: names_report() remembers which one worked, and that one comes first the next time.
+ * An address that does not answer gets a share of the connect time only, unless it is
+ * the last one. There is no race of two addresses: names_report() remembers which one
+ * worked, and that one comes first the next time.
  */
 #include "hale/hale.h"
 

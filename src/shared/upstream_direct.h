@@ -1,5 +1,6 @@
 /* The direct transport: pool and calls (upstream_direct.c), one request (upstream_direct_request.c),
- * how a connection is opened (upstream_direct_open.c) and used (upstream_direct_conn.c). HTTP/1.1 with kept connections, plain or TLS; no proxies.
+ * how a connection is opened (upstream_direct_open.c) and used (upstream_direct_conn.c). HTTP/1.1 with
+ * kept connections, plain or TLS; no proxies.
  */
 #ifndef HALE_UPSTREAM_DIRECT_H
 #define HALE_UPSTREAM_DIRECT_H

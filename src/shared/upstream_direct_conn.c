@@ -1,4 +1,5 @@
-/* One connection of the direct transport while it carries a call: write, read, end. upstream_direct_open.c opens it.
+/* One connection of the direct transport while it carries a call: write,
+ * read, end. upstream_direct_open.c opens it.
  *
  * Reading stays registered from the handshake to the close; writing is tried at once and registered only
  * after EAGAIN. Bytes are read into one scratch buffer of the process and handed out where they lie; a

@@ -344,8 +344,8 @@ upstream_http_give(struct upstream_http *p, const char *data, size_t len, size_t
 	return UPSTREAM_HTTP_BODY;
 }
 
-/* Chunks as far as data goes, their contents moved together: a stream's events of one read cost their reader one
- * call and its client one write, not one each. */
+/* Chunks as far as data goes, their contents moved together: a stream's events of one read cost their
+ * reader one call and its client one write, not one each. */
 static enum upstream_http_event
 upstream_http_feed_chunks(struct upstream_http *p, char *data, size_t len, size_t *used)
 {

@@ -55,8 +55,8 @@ struct upstream_http {
 bool upstream_http_is_token(const char *name);
 /* Ready for one answer. */
 void upstream_http_start(struct upstream_http *p, bool to_head);
-/* Next event of data[0..len); *used bytes are consumed. Writes NULs into a complete head, and moves the contents of
- * chunks together: one BODY is all that data holds. */
+/* Next event of data[0..len); *used bytes are consumed. Writes NULs into a complete head, and moves the
+ * contents of chunks together: one BODY is all that data holds. */
 enum upstream_http_event upstream_http_feed(struct upstream_http *p, char *data, size_t len, size_t *used);
 /* The connection closed in order: true when that is the proper end of this answer. */
 bool upstream_http_closed(const struct upstream_http *p);

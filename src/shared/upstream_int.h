@@ -21,8 +21,8 @@
 #define UPSTREAM_TEXT_BYTES 256
 
 struct upstream_transport {
-	/* A new call, or NULL with *err (UPSTREAM_OK: the other transport shall take it). The front has checked
-	 * r; callbacks come later, from the loop. */
+	/* A new call, or NULL with *err (UPSTREAM_OK: the other transport shall take it). The front has
+	 * checked r; callbacks come later, from the loop. */
 	struct upstream_call *(*start)(struct upstream *u, const struct upstream_request *r, enum upstream_error *err);
 	void (*resume)(struct upstream_call *c);
 	/* Cancelled, or its time is over: let go of it, now or when the loop is out of its callbacks. */
@@ -72,7 +72,8 @@ struct upstream {
 	struct upstream_names *names;   /* NULL until somebody opens connections without libcurl */
 };
 
-/* For transports. Begins a call: fills c, arms its timer. c->timer was prepared once by upstream_call_init. */
+/* For transports. Begins a call: fills c, arms its timer. c->timer
+ * was prepared once by upstream_call_init. */
 void upstream_call_init(struct upstream *u, struct upstream_call *c, const struct upstream_transport *t);
 /* Any of these may leave c->ops NULL (cancelled by the callback). */
 void upstream_call_head(struct upstream_call *c, int status, const struct http_header *header, unsigned nheader);
@@ -104,8 +105,8 @@ void upstream_tls_freep(struct upstream_tls **t);
 struct x509_store_st *upstream_tls_store(struct upstream_tls *t);
 /* Context for HTTP/1.1 client connections, verifying or not. Borrowed. */
 struct ssl_ctx_st *upstream_tls_client(struct upstream_tls *t, bool insecure);
-/* A new client side for one connection to that host: server name sent, and checked unless insecure. NULL: no memory,
- * or a name that TLS does not take. */
+/* A new client side for one connection to that host: server name sent, and checked unless insecure. NULL:
+ * no memory, or a name that TLS does not take. */
 struct ssl_st *upstream_tls_open(struct upstream_tls *t, const struct upstream_authority *a, bool insecure);
 
 #endif

@@ -1,5 +1,5 @@
-/* WebSocket frames and handshake keys. Strict where we judge (probes), tolerant where we only look on (the relay):
- * there the two ends may have agreed on extensions that are none of our business.
+/* WebSocket frames and handshake keys. Strict where we judge (probes), tolerant where we only look on (the
+ * relay): there the two ends may have agreed on extensions that are none of our business.
  */
 #include "hale/hale.h"
 

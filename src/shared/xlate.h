@@ -1,5 +1,5 @@
-/* What the translations between OpenAI's form and a provider's share: readers of json-c trees, the event stream
- * of a provider as whole events, and the chunks of a stream in OpenAI's form.
+/* What the translations between OpenAI's form and a provider's share: readers of json-c trees, the event
+ * stream of a provider as whole events, and the chunks of a stream in OpenAI's form.
  */
 #ifndef HALE_XLATE_H
 #define HALE_XLATE_H
@@ -39,8 +39,8 @@ struct xlate_events {
 };
 void xlate_events_init(struct xlate_events *e);
 void xlate_events_release(struct xlate_events *e);
-/* Takes bytes up to the end of the next event and moves *data and *len behind them. 1: e->event is whole, until the
- * next call; 0: the bytes are used up; HALE_ELIMIT: an event is larger than XLATE_EVENT_MAX. */
+/* Takes bytes up to the end of the next event and moves *data and *len behind them. 1: e->event is whole,
+ * until the next call; 0: the bytes are used up; HALE_ELIMIT: an event is larger than XLATE_EVENT_MAX. */
 int xlate_events_next(struct xlate_events *e, const char **data, size_t *len) HALE_MUST_USE;
 
 /* Writes "chat.completion.chunk" events. */
@@ -69,8 +69,8 @@ void xlate_chunk_error(const char *message, const char *type, const char *code, 
 /* The same for the parts that most streams have (xlate_chat.c). A finish reason alone. */
 void xlate_chunk_finish(const struct xlate_chunk *c, const char *finish, struct strbuf *out);
 void xlate_chunk_role(const struct xlate_chunk *c, unsigned index, struct strbuf *out);
-/* A tool call begins; more of its arguments, when it is open and text has some; it ends: a call without arguments gets
- * "{}", because clients parse them. */
+/* A tool call begins; more of its arguments, when it is open and text has some; it ends: a call without
+ * arguments gets "{}", because clients parse them. */
 void xlate_chunk_tool(struct xlate_chunk *c, const char *id, const char *name, struct strbuf *out);
 void xlate_chunk_arguments(struct xlate_chunk *c, const char *text, struct strbuf *out);
 void xlate_chunk_tool_end(struct xlate_chunk *c, struct strbuf *out);
@@ -91,7 +91,8 @@ int xlate_limit(struct json_object *openai, int64_t *limit, const char **why) HA
 /* stop as a list of the caller's (json_object_put), NULL when there is none. HALE_EINVAL: *why. */
 int xlate_stop(struct json_object *openai, struct json_object **list, const char **why) HALE_MUST_USE;
 
-/* Refuses what would change the shape of the answer, for providers that give one plain choice: HALE_EINVAL, *why. */
+/* Refuses what would change the shape of the answer, for providers that
+ * give one plain choice: HALE_EINVAL, *why. */
 int xlate_check_choice(struct json_object *openai, const char **why) HALE_MUST_USE;
 /* A limit that leaves room for a budget of thinking tokens, which count as output. */
 int64_t xlate_limit_above(int64_t limit, int64_t budget);

@@ -1,5 +1,5 @@
-/* An OpenAI chat request on its way to a provider's. The walk over messages, parts and tool calls is the same for
- * everybody and stands in xlate_build.c; what a provider calls them is in its struct xlate_build_op.
+/* An OpenAI chat request on its way to a provider's. The walk over messages, parts and tool calls is the same
+ * for everybody and stands in xlate_build.c; what a provider calls them is in its struct xlate_build_op.
  */
 #ifndef HALE_XLATE_BUILD_H
 #define HALE_XLATE_BUILD_H
@@ -33,8 +33,8 @@ struct xlate_build_op {
 	bool results_apart;    /* results of tools stand in a turn without anything else */
 	/* Everything: calls xlate_build_messages() and adds the parameters to b->out. */
 	int (*fill)(struct xlate_build *b);
-	/* The rest is for xlate_build_messages(). A string as a block, for part (NULL: the message is a string); NULL: left
-	 * out, because the provider refuses such texts. */
+	/* The rest is for xlate_build_messages(). A string as a block, for part (NULL: the message is a
+	 * string); NULL: left out, because the provider refuses such texts. */
 	struct json_object *(*text)(struct json_object *text, struct json_object *part);
 	/* A part that is no text. */
 	int (*part)(struct xlate_build *b, struct json_object *part, struct json_object **block);
@@ -51,15 +51,15 @@ int xlate_build_request(struct xlate_build *b, const struct xlate_build_op *op, 
                         struct json_object *openai, struct strbuf *out, const char **why) HALE_MUST_USE;
 /* All messages, into b->turns and b->system. The first turn is the user's and there is one at least. */
 int xlate_build_messages(struct xlate_build *b) HALE_MUST_USE;
-/* String or array of parts (NULL: nothing) as blocks, to list, or to the turn of a role (list NULL), which it may
- * begin. */
+/* String or array of parts (NULL: nothing) as blocks, to list, or to the turn
+ * of a role (list NULL), which it may begin. */
 int xlate_build_content(struct xlate_build *b, struct json_object *content, const char *role,
                         struct json_object *list) HALE_MUST_USE;
-/* Blocks of the last turn if that has the role, else of a new one: neighbours are merged, because the results of
- * parallel tool calls must stand in one turn. results: for a tool's result. */
+/* Blocks of the last turn if that has the role, else of a new one: neighbours are merged, because the
+ * results of parallel tool calls must stand in one turn. results: for a tool's result. */
 struct json_object *xlate_build_turn(struct xlate_build *b, const char *role, bool results);
-/* For providers that want it so: the answer's beginning, if the last turn is one, does not end in white space. type: of
- * a block of text; NULL: blocks have none. */
+/* For providers that want it so: the answer's beginning, if the last turn is one, does not end in white
+ * space. type: of a block of text; NULL: blocks have none. */
 void xlate_build_trim_last(struct xlate_build *b, const char *type);
 
 /* HALE_EINVAL, with the reason. */

@@ -1,5 +1,5 @@
-/* Pieces of a chat, as OpenAI writes them: what most providers take from a request and give in an answer under other
- * names, but with the same meaning. Contracts: xlate.h.
+/* Pieces of a chat, as OpenAI writes them: what most providers take from a request and give in an answer
+ * under other names, but with the same meaning. Contracts: xlate.h.
  */
 #include "hale/hale.h"
 

@@ -105,8 +105,8 @@ worker_has_queue(const struct heritage *h)
 	return false;
 }
 
-/* Stops to listen. Our copies are closed too: when the whole daemon ends they are the last ones, and a client must be
- * refused and not wait for nobody. */
+/* Stops to listen. Our copies are closed too: when the whole daemon ends they are the last ones, and a
+ * client must be refused and not wait for nobody. */
 static void
 worker_stop_listening(struct worker *w)
 {

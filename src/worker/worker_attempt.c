@@ -191,8 +191,8 @@ worker_attempt_pass(struct proxy *p, const char *data, size_t len, bool may_begi
 	return false;
 }
 
-/* Whole lines only go to the client: what a cut leaves behind must not glue itself to our error event. Appends
- * data to the unfinished line and returns how much of *data ends in a newline. */
+/* Whole lines only go to the client: what a cut leaves behind must not glue itself to our error event.
+ * Appends data to the unfinished line and returns how much of *data ends in a newline. */
 static size_t
 worker_attempt_whole_lines(struct attempt *a, const char **data, size_t len)
 {
@@ -272,7 +272,8 @@ worker_attempt_is_text(const struct attempt *a)
 	return false;
 }
 
-/* Bytes that are passed on as they come, once the first of them are neither an object nor a page of markup. */
+/* Bytes that are passed on as they come, once the first of them
+ * are neither an object nor a page of markup. */
 static bool
 worker_attempt_bytes_piece(struct proxy *p, const char *data, size_t len)
 {
@@ -333,8 +334,8 @@ worker_attempt_transport(struct proxy *p, const struct upstream_result *r)
 	}
 }
 
-/* A response is kept, and its reasoning encrypted, by the account that made it. Which one that was is not remembered:
- * one that does not know it says so without doing any work, and the next is asked. */
+/* A response is kept, and its reasoning encrypted, by the account that made it. Which one that was is not
+ * remembered: one that does not know it says so without doing any work, and the next is asked. */
 static bool
 worker_attempt_is_stranger(const struct proxy *p)
 {

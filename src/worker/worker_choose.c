@@ -65,7 +65,8 @@ worker_choose_unknown(const struct choice *c, struct choose_refusal *why)
 	}
 }
 
-/* Is this a group so large that the first attempt should not look at all of it? A log of all verdicts needs them. */
+/* Is this a group so large that the first attempt should not look at all
+ * of it? A log of all verdicts needs them. */
 static bool
 worker_choose_is_large(const struct choice *c)
 {
@@ -152,7 +153,8 @@ worker_choose_among(struct choice *c, struct choose_refusal *why)
 	return NULL;
 }
 
-/* A large group: a few draws that do not look at the others. NULL: all of them met a deployment that cannot serve. */
+/* A large group: a few draws that do not look at the others. NULL: all of
+ * them met a deployment that cannot serve. */
 static const struct deployment *
 worker_choose_sample(const struct choice *c)
 {

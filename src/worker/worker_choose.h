@@ -39,20 +39,21 @@ struct choose_refusal {
  * borrowed for the life of c, what c holds is allocated in a. False: none, why is filled. */
 bool worker_choose_init(struct choice *c, struct worker *w, struct arena *a, const char *call_id, const char *model,
                         enum mode m, struct choose_refusal *why);
-/* The deployment for the next attempt, by the health views of this moment; logs the choice, counts the safety net.
- * NULL: none, why is filled and counted. */
+/* The deployment for the next attempt, by the health views of this moment; logs the choice, counts the
+ * safety net. NULL: none, why is filled and counted. */
 const struct deployment *worker_choose_next(struct choice *c, struct choose_refusal *why);
 /* This deployment answered the request with an error: another one is preferred from now on. */
 void worker_choose_refused(struct choice *c, const struct deployment *d);
 /* Is there a deployment that has not answered this request with an error? */
 bool worker_choose_has_fresh(const struct choice *c);
-/* Attempts that one request may take: num_retries of the only deployment, else of the router, and the first one. */
+/* Attempts that one request may take: num_retries of the only
+ * deployment, else of the router, and the first one. */
 unsigned worker_choose_attempts_max(const struct choice *c);
-/* Milliseconds to wait before the attempt behind `attempts`: only a group of one deployment makes a request wait.
- * retry_after_ms: what the upstream asked for, 0: nothing. */
+/* Milliseconds to wait before the attempt behind `attempts`: only a group of one deployment makes a
+ * request wait. retry_after_ms: what the upstream asked for, 0: nothing. */
 uint32_t worker_choose_backoff_ms(const struct choice *c, unsigned attempts, uint32_t retry_after_ms);
-/* The name that d's upstream knows the model by; for a wildcard the asked text takes the place of the star. It is
- * d->upstream_model itself where there is no star. */
+/* The name that d's upstream knows the model by; for a wildcard the asked text takes the place of the
+ * star. It is d->upstream_model itself where there is no star. */
 const char *worker_choose_upstream_model(const struct choice *c, const struct deployment *d);
 
 #endif

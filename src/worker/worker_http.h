@@ -50,9 +50,9 @@ uint64_t http_req_start_ns(const struct http_req *r);
 /* Visits every header in order. */
 void http_req_each_header(const struct http_req *r, void (*f)(void *arg, const char *name, const char *value), void *arg);
 
-/* gone: the client closed or the write timed out; nothing may be sent any more. A client that shut only its
- * sending side still gets its answer. drained: see reply_chunk. Neither is called from inside a reply function.
- * drained may be NULL. */
+/* gone: the client closed or the write timed out; nothing may be sent any more. A client that shut
+ * only its sending side still gets its answer. drained: see reply_chunk. Neither is called from
+ * inside a reply function. drained may be NULL. */
 void http_req_watch(struct http_req *r, void (*gone)(void *arg), void (*drained)(void *arg), void *arg);
 
 /* Adds a header to the answer; before reply or reply_begin. name and value are copied and checked (a value

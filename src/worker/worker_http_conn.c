@@ -7,14 +7,15 @@
  * While a request runs we go on reading (within the bound of worker_http_input.c), because that is how
  * a vanished client is noticed at once and its upstream request cancelled.
  *
- * Half-close. After shutdown(SHUT_WR) a client still wants its answer, after close() it does not, and TCP shows the
- * same FIN for both. They are told apart by writing: a closed peer answers with RST. So at EOF an HTTP/1.1
- * client that has no answer yet is sent "100 Continue", which every client must skip, and the socket is looked
- * at: at once, then after 20 ms, 40 ms ... 30 s, writing again from 1 s on. On loopback the first look decides.
- * Once an answer has begun its own bytes are the probe. An HTTP/1.0 client may not be sent 1xx: its EOF counts as gone.
+ * Half-close. After shutdown(SHUT_WR) a client still wants its answer, after close() it does not, and TCP
+ * shows the same FIN for both. They are told apart by writing: a closed peer answers with RST. So at EOF
+ * an HTTP/1.1 client that has no answer yet is sent "100 Continue", which every client must skip, and the
+ * socket is looked at: at once, then after 20 ms, 40 ms ... 30 s, writing again from 1 s on. On loopback
+ * the first look decides. Once an answer has begun its own bytes are the probe. An HTTP/1.0 client may
+ * not be sent 1xx: its EOF counts as gone.
  *
- * Connections that we end are shut for writing, then read and thrown away for HTTP_LINGER_MS: closing with unread
- * input would send RST and could destroy the answer on its way.
+ * Connections that we end are shut for writing, then read and thrown away for HTTP_LINGER_MS: closing with
+ * unread input would send RST and could destroy the answer on its way.
  */
 #include "hale/hale.h"
 

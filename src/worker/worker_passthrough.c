@@ -193,7 +193,8 @@ worker_passthrough_failed(struct passthrough *p, const struct upstream_result *r
 	worker_passthrough_refuse(p, r->error == UPSTREAM_ETIMEOUT ? 504 : 502, message, NULL, code);
 }
 
-/* ---- the answer ---------------------------------------------------------------------------------------------- */
+/* ---- the answer
+ * ---------------------------------------------------------------------------------------------- */
 
 static bool
 worker_passthrough_passes(const char *name)
@@ -288,7 +289,8 @@ static const struct upstream_ops worker_passthrough_ops = {
 	.end = worker_passthrough_end_cb,
 };
 
-/* ---- the request --------------------------------------------------------------------------------------------- */
+/* ---- the request
+ * --------------------------------------------------------------------------------------------- */
 
 /* The first name of a list with commas, without the space around it. */
 static const char *

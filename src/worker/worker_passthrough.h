@@ -13,7 +13,8 @@ struct passthrough_target {
 	bool batch;       /* of /batches, not of /files */
 };
 
-/* Is that one of the paths? Pure. Ids are letters, digits, '-', '_', '.', '=', at most 256 of them, and not dots alone. */
+/* Is that one of the paths? Pure. Ids are letters, digits, '-', '_', '.', '=',
+ * at most 256 of them, and not dots alone. */
 bool worker_passthrough_find(const char *path, struct passthrough_target *out);
 /* Takes the request over and answers it. The method must be one of t's; t is copied. */
 void worker_passthrough_start(struct worker *w, struct http_req *r, const struct passthrough_target *t);

@@ -21,7 +21,8 @@ struct http_req;
 struct json_object;
 struct messages_stream;
 
-/* Where the upstream's model name goes in the client's body, and what stands around it when the body has none. */
+/* Where the upstream's model name goes in the client's body, and what
+ * stands around it when the body has none. */
 struct body_hole {
 	size_t start, len;
 	const char *before, *after;
@@ -116,7 +117,8 @@ void worker_attempt_resume(struct proxy *p);
 /* worker_bridge.c */
 /* Replaces the client's request by one in chat's form. */
 int worker_bridge_request(struct proxy *p, const char *model, struct json_object **body, const char **why);
-/* A stream begins; each piece of it, and its end. *data and *len: chat's words in, the client's out, until the next. */
+/* A stream begins; each piece of it, and its end. *data and *len: chat's
+ * words in, the client's out, until the next. */
 void worker_bridge_begin(struct proxy *p);
 int worker_bridge_feed(struct proxy *p, const char **data, size_t *len);
 void worker_bridge_end(struct proxy *p, const char **data, size_t *len);

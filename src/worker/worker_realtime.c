@@ -1,9 +1,10 @@
 /* One realtime session, from the client's handshake to its end.
  *
- * check -> choose -> [tunnel]* -> 101 -> splice. The client gets its 101 only after an upstream has said 101, so a
- * deployment that refuses or cannot be reached is replaced by another one like in any other request, and what the
- * client sees of a refusal is an HTTP answer in OpenAI's envelope. What happens in a session afterwards is between
- * its two ends; a provider that says no inside of it (OpenAI does, about keys) is found by the probes.
+ * check -> choose -> [tunnel]* -> 101 -> splice. The client gets its 101 only after an upstream has
+ * said 101, so a deployment that refuses or cannot be reached is replaced by another one like in any
+ * other request, and what the client sees of a refusal is an HTTP answer in OpenAI's envelope. What
+ * happens in a session afterwards is between its two ends; a provider that says no inside of it (OpenAI
+ * does, about keys) is found by the probes.
  *
  * To the deployment a session is a success when it opens, and in flight until it ends.
  */
@@ -176,8 +177,8 @@ worker_realtime_key(const char *protocols, char *key, size_t size)
 	return false;
 }
 
-/* The subprotocol that the client is told: the first that carries neither a key nor a setting. A client that offers
- * some and is told none ends the connection. */
+/* The subprotocol that the client is told: the first that carries neither a key nor a setting. A client
+ * that offers some and is told none ends the connection. */
 static const char *
 worker_realtime_protocol(const struct realtime *s)
 {

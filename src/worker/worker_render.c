@@ -1,12 +1,12 @@
 /* GET /health as text.
  *
- * An entry is built from the configuration overlaid with the table, through an allow-list: what is not named here
- * is not shown, whatever a deployment's parameters contain. The shape is LiteLLM's; our own keys (state, reason,
- * phase, latency_ms, checked_at, since, next_check_at) are additions that its clients ignore.
+ * An entry is built from the configuration overlaid with the table, through an allow-list: what is not named
+ * here is not shown, whatever a deployment's parameters contain. The shape is LiteLLM's; our own keys (state,
+ * reason, phase, latency_ms, checked_at, since, next_check_at) are additions that its clients ignore.
  *
- * The two lists follow the state that routing uses. A deployment whose state is still unknown is listed by its last
- * result; one that was never checked is in neither list while the background loop will get to it, and is reported
- * as unhealthy where the caller had asked for a probe that brought no result.
+ * The two lists follow the state that routing uses. A deployment whose state is still unknown is listed by
+ * its last result; one that was never checked is in neither list while the background loop will get to it,
+ * and is reported as unhealthy where the caller had asked for a probe that brought no result.
  *
  * Written for a thousand deployments at a time: text straight into the buffer, one pass, no tree.
  */
@@ -156,7 +156,8 @@ render_request_headers(struct strbuf *out, const struct probe_request *q)
 	strbuf_putc(out, '}');
 }
 
-/* The members that were sent, with the empty extra_body that LiteLLM's clients expect; null when there was no body. */
+/* The members that were sent, with the empty extra_body that LiteLLM's
+ * clients expect; null when there was no body. */
 static void
 render_request_body(struct strbuf *out, const struct conf *c, const struct probe_request *q)
 {

@@ -1,8 +1,8 @@
 /* What the health endpoints answer, as text: pure functions from (config, table, now) to JSON in a strbuf.
  *
  * No HTTP, no clock, no waiting: worker_health.c decides who may ask, whether a probe round comes first, and
- * sends. Every function appends one complete JSON value to out. All of them may be called with a background of
- * writers; each deployment is rendered from one consistent copy of its slot.
+ * sends. Every function appends one complete JSON value to out. All of them may be called with a background
+ * of writers; each deployment is rendered from one consistent copy of its slot.
  */
 #ifndef HALE_WORKER_RENDER_H
 #define HALE_WORKER_RENDER_H
@@ -57,7 +57,8 @@ int worker_render_liveness(struct strbuf *out, const struct htable *t, bool drai
 /* GET /health/backlog: figures of all workers. */
 void worker_render_backlog(struct strbuf *out, const struct htable *t);
 
-/* GET /v1/model/info. id: litellm_model_id or NULL. Returns the HTTP status: 200, 400 (unknown id), 500 (no models). */
+/* GET /v1/model/info. id: litellm_model_id or NULL. Returns the HTTP
+ * status: 200, 400 (unknown id), 500 (no models). */
 int worker_render_model_info(struct strbuf *out, const struct conf *c, const struct htable *t, const char *id,
                              bool healthy_only, const struct render_now *now);
 /* GET /v1/models, OpenAI's list. wildcards: names with a * too (?return_wildcard_routes=true). */

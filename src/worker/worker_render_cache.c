@@ -1,12 +1,12 @@
 /* Entries of /health as they were rendered last.
  *
- * An entry changes when the prober publishes, so once in an interval; /health may be asked many times a second,
- * by monitors that poll and by people that watch. An entry is therefore kept under the version of the slots that
- * it was made of. A version that moved on while the entry was made is the old one, so such an entry
- * is made again the next time: the cache can be late to keep, never late to forget.
+ * An entry changes when the prober publishes, so once in an interval; /health may be asked many times a
+ * second, by monitors that poll and by people that watch. An entry is therefore kept under the version of the
+ * slots that it was made of. A version that moved on while the entry was made is the old one, so such an
+ * entry is made again the next time: the cache can be late to keep, never late to forget.
  *
- * When bytes_max is reached, further entries are rendered every time; what is kept stays, because all are asked
- * for equally often.
+ * When bytes_max is reached, further entries are rendered every time; what is kept stays,
+ * because all are asked for equally often.
  */
 #include "hale/hale.h"
 

@@ -77,8 +77,8 @@ worker_route_is_eligible(const struct conf *c, const struct deployment *d, const
 	       !(worker_route_filter_on(c) && worker_route_view_is_down(c, d->group, v, now_ns));
 }
 
-/* Marks candidates that are still ROUTE_OK and match; undoes it all when none would be left. Returns true when
- * the net caught. */
+/* Marks candidates that are still ROUTE_OK and match; undoes it all when none would
+ * be left. Returns true when the net caught. */
 static bool
 worker_route_apply(const struct route_input *in, enum route_why why,
                    bool (*match)(const struct route_input *, const struct route_candidate *))

@@ -60,8 +60,8 @@ bool worker_route_is_eligible(const struct conf *c, const struct deployment *d, 
 /* candidates -> health filter -> cooldown filter -> safety net -> blocked -> order -> weighted shuffle. */
 void worker_route(const struct route_input *in, struct route_result *out);
 
-/* Which deployments a model name, or what it is an alias for, means: exact group, deployment id, provider model, then the wildcard group
- * with the longest literal part. */
+/* Which deployments a model name, or what it is an alias for, means: exact group, deployment id, provider
+ * model, then the wildcard group with the longest literal part. */
 enum route_match { ROUTE_MATCH_NONE, ROUTE_MATCH_GROUP, ROUTE_MATCH_WILDCARD, ROUTE_MATCH_ID };
 struct route_target {
 	enum route_match match;

@@ -1,9 +1,9 @@
 /* Drawing from large groups.
  *
  * worker_route() looks at every member, which is right and quick for a dozen and too slow for a thousand. But
- * nearly always most members are well, and then a member drawn by its configured weight and taken only if it is
- * eligible has the very same distribution: that of the weights among the eligible (rejection sampling).
- * So a large group gets a table of running sums at start, a choice costs one binary search and the view of one
+ * nearly always most members are well, and then a member drawn by its configured weight and taken only if it
+ * is eligible has the very same distribution: that of the weights among the eligible (rejection sampling). So
+ * a large group gets a table of running sums at start, a choice costs one binary search and the view of one
  * deployment, and only who drew badly a few times in a row pays for the whole look.
  *
  * Nothing here changes at run time and nothing is published by the prober: health is read where it is.

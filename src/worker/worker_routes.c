@@ -77,7 +77,8 @@ static const struct worker_routes_row worker_routes_table[] = {
 	{"/test", worker_health_test, MODE_NONE, false},
 };
 
-/* Paths that name the model, as Azure's SDKs and older ones of OpenAI write them: prefix, model, one of the rows. */
+/* Paths that name the model, as Azure's SDKs and older ones of OpenAI
+ * write them: prefix, model, one of the rows. */
 static const char *const worker_routes_model_prefix[] = {"/openai/deployments/", "/engines/"};
 
 static const struct worker_routes_row *
@@ -89,7 +90,8 @@ worker_routes_exact(const char *path, size_t len)
 	return NULL;
 }
 
-/* The row behind a model of *model_len bytes. A model may have slashes: the longest operation at the end wins. */
+/* The row behind a model of *model_len bytes. A model may have
+ * slashes: the longest operation at the end wins. */
 static const struct worker_routes_row *
 worker_routes_of_model(const char *path, size_t len, const char **model, size_t *model_len)
 {

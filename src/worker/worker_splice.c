@@ -1,12 +1,14 @@
 /* The splice: bytes from one bufferevent's input to the other one's output, and the ends of both.
  *
- * Nothing is parsed but the lengths of the frames that go to the client, so that a close frame of ours can stand
- * between two of them. Back-pressure is per direction: when more than client_buffer_bytes_max wait for a receiver,
- * its sender is not read until half of that is gone. Memory of a session is so bounded by twice that and two reads.
+ * Nothing is parsed but the lengths of the frames that go to the client, so that a close frame of ours
+ * can stand between two of them. Back-pressure is per direction: when more than
+ * client_buffer_bytes_max wait for a receiver, its sender is not read until half of that is gone.
+ * Memory of a session is so bounded by twice that and two reads.
  *
- * An end is passed on when everything before it is out; a connection that broke takes nothing more. From the first
- * end on the session has SPLICE_LINGER_MS from its last progress; before that, realtime_idle_timeout_ms. One timer
- * serves both and is not moved by traffic: it looks at last_ns when it fires.
+ * An end is passed on when everything before it is out; a connection that broke takes
+ * nothing more. From the first end on the session has SPLICE_LINGER_MS from its last
+ * progress; before that, realtime_idle_timeout_ms. One timer serves both and is not moved by
+ * traffic: it looks at last_ns when it fires.
  */
 #include "hale/hale.h"
 
@@ -239,8 +241,8 @@ worker_splice_progressed(struct splice *s)
 	return progress;
 }
 
-/* The last word of ours to the client, where it cuts no frame. The upstream is not listened to any more, and told so
- * when the client has nothing more to say. */
+/* The last word of ours to the client, where it cuts no frame. The upstream is not listened to any more,
+ * and told so when the client has nothing more to say. */
 static void
 worker_splice_goodbye(struct splice *s, enum splice_end e, const char *reason)
 {

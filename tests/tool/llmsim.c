@@ -1,8 +1,9 @@
 /* llmsim: a simulated LLM upstream for tests, the demo and the benchmark.
  *
- * It speaks OpenAI, Azure and Anthropic (streamed and not; llmsim_service.c lists what there is beyond chat)
- * and misbehaves on request: the API key of a request selects a fault that was set over /_sim/fault or with --fault. What
- * it saw can be read back over /_sim/stats and /_sim/requests. docs/testing.md lists the members of a fault.
+ * It speaks OpenAI, Azure and Anthropic (streamed and not; llmsim_service.c lists what there is beyond
+ * chat) and misbehaves on request: the API key of a request selects a fault that was set over
+ * /_sim/fault or with --fault. What it saw can be read back over /_sim/stats and /_sim/requests.
+ * docs/testing.md lists the members of a fault.
  *
  * One process, one event loop, no threads. --workers N forks N of them on one port for benchmarks; they share
  * nothing, and the control path is closed then.

@@ -235,7 +235,8 @@ void llmsim_service_refuse(struct llmsim_reply *rep, int status, const char *mes
 /* Refuses a body that lacks a member or part of the list (NULL at its end). true: nothing is missing. */
 bool llmsim_service_has(const struct llmsim_request *r, struct llmsim_reply *rep, const char *const *need,
                         struct strbuf *body);
-/* The text of a part, or of a string, number or truth value of the JSON body; the caller frees it. NULL: absent. */
+/* The text of a part, or of a string, number or truth value of the JSON
+ * body; the caller frees it. NULL: absent. */
 char *llmsim_service_text(const struct llmsim_request *r, const char *name);
 
 /* llmsim_media.c: images, speech, transcription. llmsim_judge.c: rerank, OCR, moderation. */

@@ -1,12 +1,12 @@
-/* Bedrock: /model/<id>/converse, /converse-stream and, for embeddings of Titan and Cohere, /invoke, with AWS's
- * signatures and its binary event stream.
+/* Bedrock: /model/<id>/converse, /converse-stream and, for embeddings of Titan and Cohere, /invoke, with
+ * AWS's signatures and its binary event stream.
  *
- * A signed request counts under its key id, and the secret of key id X is "secret-of-X": the signature is worked out
- * again from what arrived, so that one made over another path, body or header is refused as AWS refuses it. A
- * bearer key is taken as it is. Like AWS it refuses keys of the body that it does not know.
+ * A signed request counts under its key id, and the secret of key id X is "secret-of-X": the signature is
+ * worked out again from what arrived, so that one made over another path, body or header is refused as AWS
+ * refuses it. A bearer key is taken as it is. Like AWS it refuses keys of the body that it does not know.
  *
- * Stream: messageStart, contentBlockDelta..., contentBlockStop, messageStop, metadata; no_terminator leaves out the
- * last two.
+ * Stream: messageStart, contentBlockDelta..., contentBlockStop, messageStop,
+ * metadata; no_terminator leaves out the last two.
  */
 #include "hale/hale.h"
 

@@ -1,5 +1,5 @@
-/* Cohere's v2: chat whole and streamed, embeddings; rerank is llmsim_judge.c's. Voyage's rerank, below /voyage because
- * other services have the same path.
+/* Cohere's v2: chat whole and streamed, embeddings; rerank is llmsim_judge.c's. Voyage's rerank, below
+ * /voyage because other services have the same path.
  *
  * message-start, content-start, content-delta..., content-end, message-end
  *

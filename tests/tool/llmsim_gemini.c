@@ -1,9 +1,10 @@
-/* Gemini: /v1beta/models/<m>:generateContent, :streamGenerateContent?alt=sse, :batchEmbedContents, :embedContent, and
- * Imagen's :predict, which is the "completion" here: a prompt, and one picture of one pixel.
+/* Gemini: /v1beta/models/<m>:generateContent, :streamGenerateContent?alt=sse,
+ * :batchEmbedContents, :embedContent, and Imagen's :predict, which is the "completion"
+ * here: a prompt, and one picture of one pixel.
  *
- * The model and what is done with it stand in the path, and so does the wish for a stream. Like Google it refuses names
- * that it does not know. A stream has no last event of its own: the one with the finishReason is left out by
- * no_terminator.
+ * The model and what is done with it stand in the path, and so does the wish for a stream. Like Google it
+ * refuses names that it does not know. A stream has no last event of its own: the one with the
+ * finishReason is left out by no_terminator.
  */
 #include "hale/hale.h"
 

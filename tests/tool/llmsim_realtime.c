@@ -1,10 +1,11 @@
 /* Realtime sessions: WebSocket after a strict handshake, in the words of OpenAI's events.
  *
- * A session says session.created, answers response.create with a short sequence of events, session.update with
- * session.updated, and sends binary messages back as they are. Faults before 101 (status, hang, reset) are those of
- * every request; behind it these count: empty (nothing is said first), error_event (an error with that code, then a
- * close frame), close_code (a close frame at once), cut_after and stall_after (events; a stalled session reads no
- * more), chunks, chunk_bytes and chunk_delay_ms (the events of a response), delay_ms (before 101).
+ * A session says session.created, answers response.create with a short sequence of events, session.update
+ * with session.updated, and sends binary messages back as they are. Faults before 101 (status, hang,
+ * reset) are those of every request; behind it these count: empty (nothing is said first), error_event
+ * (an error with that code, then a close frame), close_code (a close frame at once), cut_after and
+ * stall_after (events; a stalled session reads no more), chunks, chunk_bytes and chunk_delay_ms (the
+ * events of a response), delay_ms (before 101).
  */
 #include "hale/hale.h"
 

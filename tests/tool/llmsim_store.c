@@ -66,7 +66,8 @@ llmsim_store_add(struct llmsim *s, const struct llmsim_request *r, bool batch, s
 	return t;
 }
 
-/* The link to the thing of this key with the id at the start of r->rest; NULL: none. *after: what follows the id. */
+/* The link to the thing of this key with the id at the start of r->rest;
+ * NULL: none. *after: what follows the id. */
 static struct llmsim_store **
 llmsim_store_find(struct llmsim *s, const struct llmsim_request *r, bool batch, struct llmsim_span *after)
 {

@@ -1,4 +1,5 @@
-/* bedrock: names of models, the address and its signature, OpenAI chat to Converse and back, whole and streamed. */
+/* bedrock: names of models, the address and its signature, OpenAI chat
+ * to Converse and back, whole and streamed. */
 #include "hale/hale.h"
 
 #include "hale/arena.h"

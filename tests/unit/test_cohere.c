@@ -1,4 +1,5 @@
-/* cohere: OpenAI chat and embeddings to Cohere's v2 and back, whole and streamed; rerank of Voyage and Fireworks. */
+/* cohere: OpenAI chat and embeddings to Cohere's v2 and back, whole and
+ * streamed; rerank of Voyage and Fireworks. */
 #include "hale/hale.h"
 
 #include "hale/arena.h"

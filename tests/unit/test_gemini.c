@@ -1,4 +1,5 @@
-/* gemini: OpenAI chat and embeddings to Gemini's form and back, whole and streamed. JSON in here has ' for ". */
+/* gemini: OpenAI chat and embeddings to Gemini's form and back,
+ * whole and streamed. JSON in here has ' for ". */
 #include "hale/hale.h"
 
 #include "hale/arena.h"

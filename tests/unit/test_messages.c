@@ -376,7 +376,8 @@ test_stream_tools(void **state)
 	             CHUNK(TOOLS("{\"index\":1,\"function\":{\"arguments\":\"}\"}}"), "null") CHUNK("{}", "\"tool_calls\"") DONE, false,
 	             START TEXT("0", "a") STOP("0") TOOL("1", "c", "f") JSON("1", "{}") STOP("1") TOOL("2", "d", "g") JSON("2", "{")
 	             JSON("2", "}") STOP("2") END("tool_use", NO_USAGE));
-	/* all calls in one chunk under one index, as some servers send them; without an id; ended with "stop" */
+	/* all calls in one chunk under one index, as some servers send
+	 * them; without an id; ended with "stop" */
 	check_stream(CHUNK(TOOLS(ONE("0", "\"c\"", "\"f\"", "{}") "," ONE("0", "\"d\"", "\"g\"", "{}")), "\"stop\"") DONE, false,
 	             START TOOL("0", "c", "f") JSON("0", "{}") STOP("0") TOOL("1", "d", "g") JSON("1", "{}") STOP("1")
 	             END("tool_use", NO_USAGE));

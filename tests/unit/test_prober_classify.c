@@ -293,7 +293,8 @@ test_long_answer(void **state)
 	assert_int_equal(r.reason, REASON_BAD_BODY);
 }
 
-/* Modes whose payload has no token limit: one plainer form, and what refuses a picture has read the request. */
+/* Modes whose payload has no token limit: one plainer form, and
+ * what refuses a picture has read the request. */
 static void
 test_other_modes(void **state)
 {

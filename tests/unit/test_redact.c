@@ -81,7 +81,8 @@ test_shapes(void **state)
 	assert_redacted(NULL, "AKIAIOSFODNN7EXAMPLE", "AK****LE");
 }
 
-/* general_settings: {master_key}, model_list: [{litellm_params: {api_key, vertex_credentials: {id, blob}, model}}] */
+/* general_settings: {master_key}, model_list: [{litellm_params: {api_key,
+ * vertex_credentials: {id, blob}, model}}] */
 static void
 make_conf(struct conf *c, struct deployment *d)
 {

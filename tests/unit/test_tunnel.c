@@ -1,7 +1,8 @@
 /* tunnel: every way a handshake can go, against raw sockets in this process.
  *
- * The server is one thread that takes connections one after the other and plays a script. getaddrinfo is ours, so
- * that names resolve and fail as the test says. Nothing asserts how long anything took; a watchdog ends a hang.
+ * The server is one thread that takes connections one after the other and plays a script.
+ * getaddrinfo is ours, so that names resolve and fail as the test says. Nothing asserts how
+ * long anything took; a watchdog ends a hang.
  */
 #include "hale/hale.h"
 
@@ -88,8 +89,8 @@ static struct {
 	char bundle[64];
 } tls;
 
-/* answer: ACCEPT stands for the right Sec-WebSocket-Accept; "": none. Then the connection is closed, or echoes, or
- * stays silent until the client closes. */
+/* answer: ACCEPT stands for the right Sec-WebSocket-Accept; "": none. Then the connection is closed, or
+ * echoes, or stays silent until the client closes. */
 enum then { CLOSE, ECHO, HANG };
 
 struct server {

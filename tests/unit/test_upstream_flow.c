@@ -196,7 +196,8 @@ test_idle_connections(void **state)
 	call_start(&k, &t.r);
 	client_wait(&cl, &k);
 	assert_int_equal(k.result.error, UPSTREAM_OK);
-	/* The connection thread ends only when the client closes; a hang is ended by the watchdog of make check. */
+	/* The connection thread ends only when the client closes; a
+	 * hang is ended by the watchdog of make check. */
 	while (atomic_load(&s->open)) {
 		client_turn(&cl);
 		usleep(1000);
@@ -248,8 +249,8 @@ test_many_calls(void **state)
 	assert_int_equal(open_fds(), before);
 }
 
-/* Everything at once, with a fixed seed: calls to good and bad servers, paused, resumed and cancelled wherever
- * they happen to be. What counts is that the books are right in the end. */
+/* Everything at once, with a fixed seed: calls to good and bad servers, paused, resumed and cancelled
+ * wherever they happen to be. What counts is that the books are right in the end. */
 struct storm {
 	struct client cl;
 	struct target target[7];

@@ -203,7 +203,8 @@ test_unhealthy_entry(void **state)
 	world_release(&w);
 }
 
-/* The body's JSON is what a client parses: quotes, control bytes and broken UTF-8 of an upstream's error stay data. */
+/* The body's JSON is what a client parses: quotes, control bytes and
+ * broken UTF-8 of an upstream's error stay data. */
 static void
 test_hostile_error_text(void **state)
 {

@@ -1,5 +1,5 @@
-/* What the tests of upstream share: names that resolve, fail and hang as a test says, a server that is a thread per
- * connection and plays a script, and the real client on an event loop.
+/* What the tests of upstream share: names that resolve, fail and hang as a test says, a server that is a
+ * thread per connection and plays a script, and the real client on an event loop.
  *
  * Timers are small but nothing asserts how long anything took; a watchdog ends a test that would hang.
  */
