@@ -98,13 +98,15 @@ def target(request, sim, hale):
     return Target(daemon.url + "/v1", sim, "sk-a")
 
 
-@pytest.fixture(params=["llmsim", "anthropic", "openai", "azure"])
+@pytest.fixture(params=["llmsim", "anthropic", "openai", "azure", "gemini", "bedrock", "cohere"])
 def claude(request, sim, hale):
     """What `target` is to the OpenAI SDKs, for Anthropic's: their base URL has no /v1."""
     if request.param == "llmsim":
         return Target(sim.url, sim, "sk-client")
+    model = "us-west-2/anthropic.claude-sim-v1:0" if request.param == "bedrock" else "claude-sim"
+    base = sim.url if request.param == "cohere" else sim
     daemon = hale({
-        "model_list": [deployment("claude-sim", sim, key="sk-a", provider=request.param, model="claude-sim")],
+        "model_list": [deployment("claude-sim", base, key="sk-a", provider=request.param, model=model)],
         "router_settings": {"num_retries": 0, "disable_cooldowns": True},
     })
     return Target(daemon.url, sim, "sk-a")

@@ -76,6 +76,8 @@ const functions = {
   realtime,
   chat: (url, body) => openai(url).chat.completions.create({ messages, ...body }),
   stream: async (url, body) => collect(await openai(url).chat.completions.create({ messages, ...body, stream: true })),
+  complete: (url, body) => openai(url).completions.create({ prompt: "hi", ...body }),
+  complete_stream: async (url, body) => collect(await openai(url).completions.create({ prompt: "hi", ...body, stream: true })),
   embed: (url, body) => openai(url).embeddings.create(body),
   image: (url, body) => openai(url).images.generate(body),
   image_stream: async (url, body) => collect(await openai(url).images.generate({ ...body, stream: true })),
@@ -108,6 +110,9 @@ const functions = {
   response_stream: async (url, body) =>
     collect(await openai(url).responses.create({ input: "hi", ...body, stream: true })),
   models: async (url) => (await collect(await openai(url).models.list())).map((m) => m.id),
+  count_tokens: (url, body) => anthropic(url).messages.countTokens(body),
+  message_text: async (url, body) => (await anthropic(url).messages.stream(body).finalMessage()).content[0].text,
+  anthropic_models: async (url) => (await collect(await anthropic(url).models.list())).map((m) => m.id),
   message: (url, body) => anthropic(url).messages.create(body),
   message_stream: async (url, body) => collect(await anthropic(url).messages.create({ ...body, stream: true })),
 };

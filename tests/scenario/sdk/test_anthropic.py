@@ -120,15 +120,14 @@ def test_errors_of_hale(python_sdk, sim, hale):
     assert sim.count("sk-a") == 1
 
 
-def test_models(python_sdk, sim):
-    import anthropic
-    with anthropic.Anthropic(base_url=sim.url, api_key="sk-client", max_retries=0, timeout=30) as one:
-        assert [m.id for m in one.models.list()] == ["claude-sim"]
+def test_models(client, node, claude):
+    assert [m.id for m in client.models.list()] == ["claude-sim"] == node("anthropic_models", claude.url)
 
 
 def test_node(node, claude):
     done = node("message", claude.url, BODY)
     assert done["content"][0]["text"] == ANSWER
+    assert node("message_text", claude.url, BODY) == ANSWER
     kinds = [e["type"] for e in node("message_stream", claude.url, BODY)]
     assert kinds[0] == "message_start" and kinds[-1] == "message_stop"
     claude.sim.fault(claude.key, status=429)
@@ -136,3 +135,19 @@ def test_node(node, claude):
     claude.sim.fault(claude.key, error_after=6, chunk_delay_ms=10)
     error = node("message_stream", claude.url, BODY)["error"]
     assert error["class"] == "APIError" and error["received"] > 3
+
+
+@pytest.mark.parametrize("claude", ["llmsim", "anthropic"], indirect=True)
+def test_node_count_tokens(node, claude):
+    assert node("count_tokens", claude.url, {"model": BODY["model"], "messages": BODY["messages"]})["input_tokens"] > 0
+
+
+@pytest.mark.parametrize("claude", ["openai", "gemini", "bedrock", "cohere"], indirect=True)
+def test_who_cannot_count_says_so(client, node, claude):
+    """Clients go on without a count; the upstream is not asked, and no other error is made of it."""
+    import anthropic
+    with pytest.raises(anthropic.APIStatusError) as error:
+        client.messages.count_tokens(model=BODY["model"], messages=BODY["messages"])
+    assert error.value.status_code in (400, 404) and error.value.body["type"] == "error"
+    assert claude.sim.count(claude.key) == 0
+    assert node("count_tokens", claude.url, {"model": BODY["model"], "messages": BODY["messages"]})["error"]["status"] in (400, 404)
