@@ -64,6 +64,35 @@ def test_a_stream_that_ends_before_its_first_token_moves(hale, sim, first, secon
     assert len({c["id"] for c in chunks}) == 1, "one stream, of one deployment"
 
 
+def message(daemon, stream):
+    """Anthropic's API: text, input and output tokens."""
+    body = {"model": "g", "max_tokens": 50, "messages": [{"role": "user", "content": "hi"}], "stream": stream}
+    answer = daemon.post("/v1/messages", json=body, headers=KEY)
+    assert answer.status_code == 200, answer.text
+    if not stream:
+        whole = answer.json()
+        return answer, "".join(c["text"] for c in whole["content"]), whole["usage"]
+    data = [json.loads(line[6:]) for line in answer.text.split("\n") if line.startswith("data: ")]
+    assert data[0]["type"] == "message_start" and data[-1] == {"type": "message_stop"}, answer.text
+    text = "".join(e["delta"].get("text", "") for e in data if e["type"] == "content_block_delta")
+    (last,) = [e for e in data if e["type"] == "message_delta"]
+    assert last["delta"]["stop_reason"] == "end_turn"
+    return answer, text, {**data[0]["message"]["usage"], **last["usage"]}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("first,second", PAIRS)
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 401}, {"empty": True}, {"cut_after": 0}])
+def test_another_family_answers_a_message(hale, sim, first, second, stream, fault):
+    """The same for Anthropic's clients: from its own form to translations of translations, and back."""
+    daemon = gate(hale, [of(first, sim, order=1), of(second, sim, order=2)], num_retries=1)
+    sim.fault(f"sk-{first}", **fault)
+    answer, text, usage = message(daemon, stream)
+    assert text == TEXT and usage["output_tokens"] > 0 and usage["input_tokens"] > 0
+    assert answer.headers["x-litellm-model-id"] == f"id-{second}"
+    assert (sim.count(f"sk-{first}"), sim.count(f"sk-{second}")) == (1, 1)
+
+
 @pytest.mark.parametrize("provider", FAMILIES)
 def test_usage_of_a_stream(hale, sim, provider):
     """The last chunk has no choices and the counts when it was asked for; else no chunk has any."""

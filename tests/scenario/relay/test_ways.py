@@ -210,3 +210,47 @@ def test_what_is_no_proxy_is_said(hale, sim, value, tmp_path):
     assert gate.process.wait(20) == 2
     text = gate.wait_log("this is no proxy").string
     assert re.search(r"config\.yaml:\d+:\d+: proxy: ", text) and "socks5h://" in text and f" {value}," not in text
+
+
+FAMILIES = {"openai": "gpt-4o", "azure": "gpt", "anthropic": "claude-sim", "gemini": "gemini-2.5-flash",
+            "bedrock": "anthropic.claude-sim-v1:0", "cohere": "command-sim"}
+
+
+def check_every_kind(gate):
+    """Chat of every family, whole and streamed; forms, bytes and lists of the last one; then all probes."""
+    for name in FAMILIES:
+        for stream in (False, True):
+            answer = gate.chat(name, stream=stream)
+            assert answer.status_code == 200 and "simulated" in answer.text, (name, answer.text)
+            assert not stream or answer.text.endswith("data: [DONE]\n\n"), name
+    sound = gate.post("/v1/audio/speech", json={"model": "openai", "input": "hi", "voice": "alloy"})
+    assert (sound.status_code, len(sound.content)) == (200, 4096)
+    heard = gate.post("/v1/audio/transcriptions", data={"model": "openai"}, files={"file": ("a.wav", b"RIFF" * 9999)})
+    assert heard.status_code == 200 and heard.json()["text"], heard.text
+    made = gate.post("/v1/files", data={"purpose": "batch"}, files={"file": ("a.jsonl", b"{}\n")})
+    assert made.status_code == 200, made.text
+    assert gate.get(f"/v1/files/{made.json()['id']}/content").content == b"{}\n"
+    told = gate.post("/v1/messages", json={"model": "gemini", "max_tokens": 50, "messages": [{"role": "user", "content": "hi"}]})
+    assert told.status_code == 200 and told.json()["content"][0]["text"], told.text
+    health = gate.get("/health", timeout=60).json()
+    assert health["unhealthy_endpoints"] == [] and health["healthy_count"] == len(FAMILIES)
+
+
+def family(provider, base, **info):
+    base = base if provider == "openai" else base.removesuffix("/v1")
+    return deployment(provider, base, key=f"sk-{provider}", provider=provider, model=FAMILIES[provider], info=info)
+
+
+@pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")
+def test_every_kind_over_http2(hale, sim, http2):
+    tls, cert = http2
+    gate = hale({"model_list": [family(p, tls, http2=True) for p in FAMILIES]}, env={"SSL_CERT_FILE": str(cert)})
+    check_every_kind(gate)
+    for provider in FAMILIES:
+        assert version(sim, f"sk-{provider}") == {"2.0"}, provider
+
+
+def test_every_kind_through_a_proxy(hale, sim, proxy):
+    gate = hale({"model_list": [family(p, sim.base, proxy=proxy.url) for p in FAMILIES]})
+    check_every_kind(gate)
+    assert len(proxy.asked) == sum(sim.count(f"sk-{p}") for p in FAMILIES), "nothing went around it"
