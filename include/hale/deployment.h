@@ -22,7 +22,7 @@ struct deployment_probe {
 	uint64_t daily_token_limit; /* ours; 0: none */
 	const char *mode_text;      /* model_info.mode as written, also when it names no mode that we know */
 	const char *model;          /* health_check_model, provider prefix included */
-	const struct deployment *as; /* where and as whom, when that names another provider; NULL: as the deployment itself */
+	const struct deployment *as; /* where and as whom, when that names another provider; NULL: as itself */
 	const char *prompt;         /* health_check_prompt */
 	const char *voice;
 	const struct conf_node *params, *reasoning_effort;

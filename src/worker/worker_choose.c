@@ -22,6 +22,19 @@
 
 #define CHOOSE_DRAWS 4 /* in a large group, before all of it is looked at */
 
+/* The tunnel of realtime sessions knows no proxies, and nobody who set one wants it gone around. */
+static bool
+worker_choose_is_behind_proxy(const struct choice *c, const struct deployment *d)
+{
+	return c->mode == MODE_REALTIME && d->proxy;
+}
+
+static bool
+worker_choose_serves(const struct choice *c, const struct deployment *d)
+{
+	return provider_serves(d->provider, c->mode) != MODE_NONE && !worker_choose_is_behind_proxy(c, d);
+}
+
 /* The group's deployments that can serve this mode; false: none can. */
 static bool
 worker_choose_candidates(struct choice *c)
@@ -38,7 +51,7 @@ worker_choose_candidates(struct choice *c)
 	c->candidate = arena_alloc(c->arena, n * sizeof(*c->candidate));
 	c->view = arena_alloc(c->arena, n * sizeof(*c->view));
 	for (uint32_t i = 0; i < n; i++) {
-		if (provider_serves(conf->deployment[member[i]].provider, c->mode) == MODE_NONE)
+		if (!worker_choose_serves(c, &conf->deployment[member[i]]))
 			continue;
 		c->candidate[c->ncandidate] =
 			(struct route_candidate){.deployment = member[i], .view = &c->view[c->ncandidate]};
@@ -59,9 +72,15 @@ worker_choose_unknown(const struct choice *c, struct choose_refusal *why)
 		         "Invalid model name passed in model=%.200s. Call `/v1/models` to view available models for your key.",
 		         c->model);
 	} else {
+		const struct conf *conf = c->w->conf;
+		const struct conf_group *g = &conf->group[c->target.group];
+		bool behind = false;
+
+		for (uint32_t i = 0; i < g->nmember; i++)
+			behind |= worker_choose_is_behind_proxy(c, &conf->deployment[g->member[i]]);
 		why->code = "unsupported_mode";
-		snprintf(why->message, sizeof(why->message), "No deployment of model=%.200s can serve %s requests.", c->model,
-		         mode_name(c->mode));
+		snprintf(why->message, sizeof(why->message), "No deployment of model=%.200s can serve %s requests.%s", c->model,
+		         mode_name(c->mode), behind ? " There are some with a proxy, but sessions do not go through a proxy." : "");
 	}
 }
 
@@ -166,7 +185,7 @@ worker_choose_sample(const struct choice *c)
 	for (int n = 0; n < CHOOSE_DRAWS; n++) {
 		if (!worker_route_table_draw(c->w->routes, c->target.group, worker_random(c->w), &i))
 			return NULL;
-		if (provider_serves(conf->deployment[i].provider, c->mode) == MODE_NONE)
+		if (!worker_choose_serves(c, &conf->deployment[i]))
 			continue;
 		htable_read(c->w->table, i, &v);
 		if (worker_route_is_eligible(conf, &conf->deployment[i], &v, now))

@@ -461,12 +461,7 @@ worker_realtime_next(struct realtime *s)
 	struct choose_refusal no;
 	const char *model;
 
-	/* The tunnel knows no proxies, and nobody who set one wants it gone around: such deployments are passed over. */
-	while ((d = worker_choose_next(&s->choice, &no)) != NULL && d->proxy) {
-		worker_choose_refused(&s->choice, d);
-		if (!worker_choose_has_fresh(&s->choice))
-			break;
-	}
+	d = worker_choose_next(&s->choice, &no);
 	if (d == NULL) {
 		worker_realtime_no_choice(s, &no);
 		return;
@@ -475,10 +470,8 @@ worker_realtime_next(struct realtime *s)
 	s->start_ns = clock_mono_ns();
 	model = worker_choose_upstream_model(&s->choice, d);
 	e = worker_endpoint(s->w, s->arena, d, MODE_REALTIME, false, model == d->upstream_model ? NULL : model);
-	if (e == NULL || d->proxy) {
-		worker_realtime_refuse(s, 500, e ? "Realtime sessions do not go through a proxy, and this deployment has one."
-		                                 : "This deployment's address cannot be built for the request.",
-		                       NULL, "bad_deployment");
+	if (e == NULL) {
+		worker_realtime_refuse(s, 500, "This deployment's address cannot be built for the request.", NULL, "bad_deployment");
 		return;
 	}
 	if (!worker_realtime_start(s, d, e))

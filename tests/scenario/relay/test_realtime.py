@@ -256,7 +256,8 @@ def test_a_proxy_is_not_gone_around(hale, sim):
     assert "mode: realtime sessions do not go through a proxy, and this deployment has one" in daemon.log
     with Raw(daemon.port) as c:
         answer = c.send(handshake()).answer()
-        assert answer.status == 500 and "do not go through a proxy" in answer.error()["message"], answer.body
+        assert answer.status == 400 and answer.error()["code"] == "unsupported_mode", answer.body
+        assert "sessions do not go through a proxy" in answer.error()["message"]
     (entry,) = health_of(daemon)["unhealthy_endpoints"]
     assert (entry["state"], entry["reason"]) == ("unknown", "no_probe")
     assert sim.count("sk-a") == 0 and "secret9pass" not in daemon.log
@@ -274,6 +275,23 @@ def test_who_has_no_proxy_is_asked(hale, sim):
     for _ in range(8):
         assert asyncio.run(talk()) == "session.created"
     assert (sim.count("sk-a"), sim.count("sk-b")) == (0, 8)
+
+
+def test_the_only_one_without_a_proxy_is_sick(hale, sim):
+    """Behind a proxy is not an alternative: the sick one is asked, as the last that is left."""
+    sim.fault("sk-b", status=500)
+    behind = realtime(sim)
+    behind["model_info"] = {**INFO, "proxy": PROXY}
+    daemon = hale({**config(behind, realtime(sim, key="sk-b"), background_health_checks=True, health_check_interval=300,
+                            enable_health_check_routing=True), "router_settings": {"num_retries": 1, "retry_after": 0}})
+    daemon.wait_log(r"-> unhealthy reason=server_error")
+    with Raw(daemon.port) as c:
+        answer = c.send(handshake()).answer()
+        assert answer.status == 500 and "proxy" not in answer.error()["message"], answer.body
+    sim.clear()
+    with Raw(daemon.port) as c:
+        assert c.send(handshake()).head()[0] == 101
+    assert sim.count("sk-a") == 0
 
 
 def test_health_decides(hale, sim):
