@@ -161,5 +161,17 @@ def idle_probing(bench):
     return rows, section("probing", "The prober's share of one processor.", rows, ["deployments", "interval", "% of a core"])
 
 
-ALL = {"failover": failover, "health-saturated": health_while_saturated, "disturbed": disturbed, "memory": memory,
+def verdict(bench):
+    """How soon a verdict counts: a probe on demand from the worker's question to the worker's answer."""
+    rows = []
+    with hale(bench) as one:
+        got = load.run(bench, one, Shape(1, get="/health?model=bench"), bench.seconds)
+        rows.append(("question, probe, verdict in the table, read by the worker, answer", got["p50"], got["p99"], got["failed"]))
+        got = load.run(bench, one, Shape(1), bench.seconds)
+        rows.append(("a relayed chat, for comparison", got["p50"], got["p99"], got["failed"]))
+    return rows, section("verdict", "One connection, one deployment; both contain one request to the same upstream.", rows,
+                         ["way", "p50 µs", "p99 µs", "failed"])
+
+
+ALL = {"verdict": verdict, "failover": failover, "health-saturated": health_while_saturated, "disturbed": disturbed, "memory": memory,
        "growth": growth, "probing": idle_probing}
