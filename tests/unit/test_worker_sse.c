@@ -158,6 +158,7 @@ test_endless_line(void **state)
 static void
 test_long_event(void **state)
 {
+	static const char end[] = "\n\nevent: error\ndata: {}\n\n";
 	static const char head[] = "event: response.completed\ndata: {\"response\":\"";
 	char block[4096];
 	struct sse_watch s;
@@ -170,7 +171,7 @@ test_long_event(void **state)
 		worker_sse_feed(&s, block, sizeof(block));
 	assert_true(s.finished);
 	assert_int_equal(s.events, 1);
-	worker_sse_feed(&s, "\n\nevent: error\ndata: {}\n\n", 28);
+	worker_sse_feed(&s, end, sizeof(end) - 1);
 	assert_true(s.error);
 	worker_sse_release(&s);
 }

@@ -140,7 +140,8 @@ def test_client_gone_in_the_middle_of_a_stream(hale, sim):
     sim.fault("*", chunks=100000, chunk_delay_ms=5)
     for _ in range(5):
         with gate.chat("g", stream=True) as answer:
-            next(answer.iter_content(10))
+            body = answer.iter_content(10)  # kept: when it is dropped, the connection goes with it
+            next(body)
             assert sim.stats()["requests"]["open"] >= 1
     gate.session.close()
     wait_until(lambda: sim.stats()["requests"]["open"] == 0, what="the upstream streams to end")
