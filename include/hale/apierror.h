@@ -15,7 +15,8 @@ void apierror_openai(struct strbuf *out, int status, const char *message, const 
 const char *apierror_type(int status);
 /* {"type":"error","error":{"type","message"},"request_id"}; NULL type: apierror_anthropic_type(status), NULL
  * request_id: left out. */
-void apierror_anthropic(struct strbuf *out, int status, const char *message, const char *type, const char *request_id);
+void apierror_anthropic(struct strbuf *out, int status, const char *message, const char *type,
+                        const char *request_id);
 /* Anthropic's type word for a status: "invalid_request_error", "overloaded_error", "api_error" ... */
 const char *apierror_anthropic_type(int status);
 /* apierror_openai() or apierror_anthropic(), whichever a client of this dialect reads. */

@@ -26,8 +26,8 @@ struct multipart_want {
 
 /* content_type is the value of that header; "" or NULL: none. 0; HALE_EINVAL or HALE_ELIMIT (too many
  * parts, too long a head): *why is a static phrase, *at the byte offset. */
-int multipart_scan(const char *content_type, const char *body, size_t len, struct multipart_want *want, unsigned nwant,
-                   const char **why, size_t *at) HALE_MUST_USE;
+int multipart_scan(const char *content_type, const char *body, size_t len, struct multipart_want *want,
+                   unsigned nwant, const char **why, size_t *at) HALE_MUST_USE;
 /* Is this the media type multipart/form-data, whatever follows? */
 bool multipart_is(const char *content_type);
 

@@ -65,7 +65,8 @@ struct ws_frame_reader {
 
 void ws_frame_reader_init(struct ws_frame_reader *r, size_t message_max);
 void ws_frame_reader_release(struct ws_frame_reader *r);
-enum ws_frame_event ws_frame_read(struct ws_frame_reader *r, const unsigned char *p, size_t len, size_t *used);
+enum ws_frame_event ws_frame_read(struct ws_frame_reader *r, const unsigned char *p, size_t len,
+                                  size_t *used);
 
 /* ---- boundaries of a stream that passes by ---- */
 

@@ -24,7 +24,8 @@ cli_check_mode(const struct deployment *d, char *buf, size_t size)
 	enum mode mode;
 	enum mode_source from = deployment_mode_source(d, &mode);
 
-	snprintf(buf, size, "%s (%s)", mode == MODE_NONE && d->probe.mode_text ? d->probe.mode_text : mode_name(mode),
+	snprintf(buf, size, "%s (%s)",
+	         mode == MODE_NONE && d->probe.mode_text ? d->probe.mode_text : mode_name(mode),
 	         source[from]);
 	return buf;
 }

@@ -75,7 +75,8 @@ cli_select(const struct cli_options *o, const struct conf *c, uint32_t **out)
 			(*out)[n++] = i;
 	}
 	if (n == 0 && (o->model || o->id))
-		fprintf(stderr, "%s: no deployment has the %s \"%s\"\n", o->config, o->id ? "id" : "model", o->id ? o->id : o->model);
+		fprintf(stderr, "%s: no deployment has the %s \"%s\"\n", o->config, o->id ? "id" : "model",
+		        o->id ? o->id : o->model);
 	else if (n == 0)
 		fprintf(stderr, "%s: model_list is empty\n", o->config);
 	return n;

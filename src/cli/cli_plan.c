@@ -23,7 +23,8 @@ struct cli_plan_total {
 
 /* Why a deployment sends nothing, or NULL. */
 static const char *
-cli_plan_idle(const struct conf *c, const struct identity *id, const struct cost_plan *p, uint32_t i, struct strbuf *text)
+cli_plan_idle(const struct conf *c, const struct identity *id, const struct cost_plan *p, uint32_t i,
+              struct strbuf *text)
 {
 	const struct deployment *d = &c->deployment[i], *leader = &c->deployment[p->leader];
 
@@ -53,8 +54,8 @@ cli_plan_row(const struct conf *c, const struct identity *id, uint32_t i, struct
 	if (idle) {
 		printf("%-28s %-36s %s\n", d->model_name, d->model, idle);
 	} else {
-		printf("%-28s %-36s %12.0f %14u %14.0f", d->model_name, d->model, p.probes_per_day, p.tokens_per_probe,
-		       p.tokens_per_day);
+		printf("%-28s %-36s %12.0f %14u %14.0f", d->model_name, d->model, p.probes_per_day,
+		       p.tokens_per_probe, p.tokens_per_day);
 		if (p.daily_limit && p.tokens_per_day > (double)p.daily_limit)
 			printf("  stops at %llu a day", (unsigned long long)p.daily_limit);
 		putchar('\n');
@@ -74,7 +75,8 @@ cli_plan_summary(const struct conf *c, bool on, const struct cli_plan_total *t)
 	printf("%u deployment%s, every %u s: %.0f probes and about %.0f tokens a day\n", t->senders,
 	       t->senders == 1 ? "" : "s", c->general.health_check_interval_s, t->probes, t->tokens);
 	if (limit && t->tokens > (double)limit)
-		printf("health_check_daily_token_limit ends the probes of a day at %llu tokens\n", (unsigned long long)limit);
+		printf("health_check_daily_token_limit ends the probes of a day at %llu tokens\n",
+		       (unsigned long long)limit);
 	if (t->skips)
 		printf("health_check_skip_if_traffic saves the probes of deployments that serve real requests\n");
 	if (!on)
@@ -90,7 +92,8 @@ cli_plan_print(const struct conf *c, const uint32_t *list, uint32_t n)
 
 	planned.general.background_health_checks = true;
 	identity_init(&id, &planned);
-	printf("%-28s %-36s %12s %14s %14s\n", "model_name", "model", "probes/day", "tokens/probe", "tokens/day");
+	printf("%-28s %-36s %12s %14s %14s\n", "model_name", "model", "probes/day", "tokens/probe",
+	       "tokens/day");
 	for (uint32_t i = 0; i < n; i++)
 		cli_plan_row(&planned, &id, list[i], &total);
 	cli_plan_summary(&planned, c->general.background_health_checks, &total);

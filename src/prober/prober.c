@@ -472,7 +472,8 @@ prober_init_tables(struct prober *p)
 		.down_ns = g->health_check_down_interval_s * NS_PER_SEC,
 	};
 	p->running_max = prober_init_limits(p->conf);
-	prober_hosts_init(&p->hosts, p->conf, host_max && host_max < p->running_max ? host_max : p->running_max);
+	prober_hosts_init(&p->hosts, p->conf,
+	                  host_max && host_max < p->running_max ? host_max : p->running_max);
 	p->sched = prober_sched_new(n, p->hosts.host, p->hosts.nhost, p->hosts.max, p->running_max);
 	identity_init(&p->id, p->conf);
 	p->budget = prober_budget_new(p->conf, p->table, &p->id);

@@ -131,7 +131,8 @@ uint64_t
 prober_budget_withhold(struct prober_budget *b, uint32_t i, uint64_t now_ns)
 {
 	uint64_t real_ns = clock_real_ns(), limit = b->conf->general.health_check_daily_token_limit, spent;
-	uint64_t next_ns = now_ns + cost_day_left_ns(real_ns) + arc4random_uniform(BUDGET_SPREAD_NS / NS_PER_MS) * NS_PER_MS;
+	uint64_t next_ns = now_ns + cost_day_left_ns(real_ns) +
+	                   arc4random_uniform(BUDGET_SPREAD_NS / NS_PER_MS) * NS_PER_MS;
 	const struct deployment *d = &b->conf->deployment[i];
 	uint32_t day = cost_day(real_ns), j = i;
 	bool all = limit && prober_budget_daemon(b, day) >= limit;

@@ -142,8 +142,8 @@ prober_check_error(const struct prober_check *c, const struct classify_result *k
 /* Tokens that the answer was billed for. A success that names none, and a timeout behind a request that
  * was sent, are estimated: a daily limit that only trusts what is reported would not hold. */
 static uint32_t
-prober_check_cost(const struct prober_check *c, const struct classify_result *k, const struct upstream_result *u,
-                  bool *estimated)
+prober_check_cost(const struct prober_check *c, const struct classify_result *k,
+                  const struct upstream_result *u, bool *estimated)
 {
 	uint32_t n = k->ok ? prober_message_tokens(strbuf_str(&c->body), c->body.len) : 0;
 
@@ -349,7 +349,8 @@ prober_check_send(struct prober_check *c, struct prober_report *failed)
 		return false;
 	}
 	if (r.proxy && c->request.op->form == OP_WEBSOCKET) {
-		prober_check_unsent(c, REASON_NO_PROBE, "realtime sessions do not go through a proxy", failed);
+		prober_check_unsent(c, REASON_NO_PROBE, "realtime sessions do not go through a proxy",
+		                    failed);
 		return false;
 	}
 	r.timers.total_ms = (uint32_t)((c->deadline_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS);

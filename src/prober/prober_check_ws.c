@@ -214,19 +214,21 @@ prober_check_ws_done_cb(void *arg, const struct tunnel_result *t)
 	w->quiet = w->quiet && left_ms > CHECK_WS_QUIET_MS;
 	if (w->quiet)
 		left_ms = CHECK_WS_QUIET_MS;
-	tv = (struct timeval){.tv_sec = (time_t)(left_ms / 1000), .tv_usec = (suseconds_t)(left_ms % 1000 * 1000)};
+	tv = (struct timeval){.tv_sec = (time_t)(left_ms / 1000),
+	                      .tv_usec = (suseconds_t)(left_ms % 1000 * 1000)};
 	evtimer_assign(&w->timer, bufferevent_get_base(w->bev), prober_check_ws_timer_cb, w);
 	w->timed = true;
 	event_add(&w->timer, &tv);
-	bufferevent_setcb(w->bev, prober_check_ws_read_cb, prober_check_ws_write_cb, prober_check_ws_event_cb, w);
+	bufferevent_setcb(w->bev, prober_check_ws_read_cb, prober_check_ws_write_cb, prober_check_ws_event_cb,
+	                  w);
 	bufferevent_setwatermark(w->bev, EV_READ, 0, 2 * CHECK_WS_EVENT_BYTES);
 	bufferevent_enable(w->bev, EV_READ | EV_WRITE);
 	prober_check_ws_read_cb(w->bev, w); /* what came with the handshake */
 }
 
 struct prober_check_ws *
-prober_check_ws_start(struct upstream *u, const struct upstream_request *r, bool quiet, const struct upstream_ops *ops,
-                      void *arg, enum upstream_error *err)
+prober_check_ws_start(struct upstream *u, const struct upstream_request *r, bool quiet,
+                      const struct upstream_ops *ops, void *arg, enum upstream_error *err)
 {
 	struct prober_check_ws *w = xcalloc(1, sizeof(*w));
 	struct tunnel_request t = {

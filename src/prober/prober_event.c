@@ -77,7 +77,8 @@ prober_event_number(struct json_object *root)
 	static const char *const names[] = {"status", "status_code", "code"};
 	struct json_object *error, *v;
 
-	if (!json_object_object_get_ex(root, "error", &error) || !json_object_is_type(error, json_type_object))
+	if (!json_object_object_get_ex(root, "error", &error) ||
+	    !json_object_is_type(error, json_type_object))
 		return 0;
 	for (size_t i = 0; i < HALE_COUNT(names); i++)
 		if (json_object_object_get_ex(error, names[i], &v)) {

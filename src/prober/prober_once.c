@@ -153,7 +153,8 @@ prober_once_verdict(struct once *s, const struct prober_report *r)
 	if (*r->error)
 		printf(", %s", r->error);
 	if (r->requests)
-		printf("; %u request%s, %u ms", r->requests, r->requests == 1 ? "" : "s", x->latency_us / 1000);
+		printf("; %u request%s, %u ms", r->requests, r->requests == 1 ? "" : "s",
+		       x->latency_us / 1000);
 	if (x->cost_tokens)
 		printf(", %u tokens%s", x->cost_tokens, r->estimated ? " (estimated)" : "");
 	printf("\n\n");

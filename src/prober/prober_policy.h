@@ -19,8 +19,8 @@ struct policy_traffic {
 bool prober_policy_skips(const struct policy_traffic *t, uint64_t window_ns, uint64_t now_ns);
 
 /* Real requests say what no probe can: there is none for this mode, provider or wildcard. */
-bool prober_policy_stands_in(const struct prober_result *r, const struct policy_traffic *t, uint64_t window_ns,
-                             uint64_t now_ns);
+bool prober_policy_stands_in(const struct prober_result *r, const struct policy_traffic *t,
+                             uint64_t window_ns, uint64_t now_ns);
 
 /* Real requests show that a probe's verdict is wrong. Only a 4xx can be: it may be the probe's own fault.
  *

@@ -136,7 +136,8 @@ prober_publish_unshared(struct htable *t, const struct deployment *d, uint64_t n
 }
 
 void
-prober_publish_vetoed(struct htable *t, const struct deployment *d, const struct prober_report *r, uint64_t now_ns)
+prober_publish_vetoed(struct htable *t, const struct deployment *d, const struct prober_report *r,
+                      uint64_t now_ns)
 {
 	struct htable_view old, new;
 	struct htable_detail detail;

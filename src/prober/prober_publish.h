@@ -20,7 +20,8 @@ void prober_publish_shared(struct htable *t, const struct deployment *d, const s
 void prober_publish_unshared(struct htable *t, const struct deployment *d, uint64_t now_ns);
 /* Real traffic has disproved the verdict in the slot since: UP, next
  * probe as planned. r: that verdict, vetoed. */
-void prober_publish_vetoed(struct htable *t, const struct deployment *d, const struct prober_report *r, uint64_t now_ns);
+void prober_publish_vetoed(struct htable *t, const struct deployment *d, const struct prober_report *r,
+                           uint64_t now_ns);
 /* A daily token limit holds the probe of deployment i back: nothing is learned, the next one is due at
  * next_ns. */
 void prober_publish_withheld(struct htable *t, uint32_t i, uint32_t day, uint64_t next_ns);

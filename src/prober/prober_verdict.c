@@ -244,7 +244,8 @@ prober_verdict_share(struct prober_verdicts *v, uint32_t i, const struct prober_
 	}
 	for (uint32_t j = id->credential[i]; j != i; j = id->credential[j]) {
 		htable_read(v->env.table, j, &view);
-		if (id->leader[j] == id->leader[i] || view.state == HEALTH_DOWN || !v->env.ops->wants(v->env.arg, j))
+		if (id->leader[j] == id->leader[i] || view.state == HEALTH_DOWN ||
+		    !v->env.ops->wants(v->env.arg, j))
 			continue;
 		prober_verdict_base(v, j, now_ns);
 		v->key[v->owner[i]].shared = true;
@@ -309,7 +310,8 @@ prober_verdict_doubt_host(struct prober_verdicts *v, uint32_t i, bool down)
 			continue;
 		htable_read(v->env.table, j, &view);
 		if (down ? view.state == HEALTH_DOWN || view.checked_ns >= v->base[i].start_ns
-		         : view.state != HEALTH_DOWN || !prober_policy_is_host((enum health_reason)view.reason, view.phase))
+		         : view.state != HEALTH_DOWN ||
+		                    !prober_policy_is_host((enum health_reason)view.reason, view.phase))
 			continue;
 		v->env.ops->doubt(v->env.arg, j);
 		doubts++;
@@ -322,7 +324,8 @@ static void
 prober_verdict_spread(struct prober_verdicts *v, uint32_t i, const struct prober_report *r,
                       const struct htable_view *old, const struct htable_view *new, uint64_t now_ns)
 {
-	bool was_host = old->state == HEALTH_DOWN && prober_policy_is_host((enum health_reason)old->reason, old->phase);
+	bool was_host = old->state == HEALTH_DOWN &&
+	                prober_policy_is_host((enum health_reason)old->reason, old->phase);
 	bool is_host = new->state == HEALTH_DOWN && prober_policy_is_host((enum health_reason)new->reason, new->phase);
 
 	if (r->result.ok || r->vetoed)
@@ -352,7 +355,8 @@ prober_verdict_publish(struct prober_verdicts *v, uint32_t i, const struct probe
 }
 
 void
-prober_verdict_apply(struct prober_verdicts *v, uint32_t i, const struct prober_report *report, uint64_t now_ns)
+prober_verdict_apply(struct prober_verdicts *v, uint32_t i, const struct prober_report *report,
+                     uint64_t now_ns)
 {
 	const struct identity *id = v->env.id;
 	struct prober_report r = *report, copy;
@@ -407,7 +411,8 @@ prober_verdict_recall(const struct htable_view *view, const struct htable_detail
 
 /* One slot of a class whose traffic is t. */
 static void
-prober_verdict_review_one(struct prober_verdicts *v, uint32_t i, const struct policy_traffic *t, uint64_t now_ns)
+prober_verdict_review_one(struct prober_verdicts *v, uint32_t i, const struct policy_traffic *t,
+                          uint64_t now_ns)
 {
 	struct htable_detail detail;
 	struct htable_view view;

@@ -40,7 +40,8 @@ void prober_verdict_begin(struct prober_verdicts *v, uint32_t i, uint64_t now_ns
 /* Real traffic of all that leader i speaks for. */
 void prober_verdict_traffic(const struct prober_verdicts *v, uint32_t i, struct policy_traffic *out);
 /* The probe ended, or was not needed (r->source): publishes for everybody whom it concerns. */
-void prober_verdict_apply(struct prober_verdicts *v, uint32_t i, const struct prober_report *r, uint64_t now_ns);
+void prober_verdict_apply(struct prober_verdicts *v, uint32_t i, const struct prober_report *r,
+                          uint64_t now_ns);
 /* Looks whether real traffic has contradicted a verdict since; now and then. */
 void prober_verdict_review(struct prober_verdicts *v, uint64_t now_ns);
 /* Deployments that nothing is known of take over what is known of an identical one. At start. */

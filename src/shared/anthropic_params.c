@@ -134,7 +134,8 @@ anthropic_params_format(struct xlate_build *b)
 	}
 	schema = xlate_get(xlate_get(in, "json_schema"), "schema");
 	if (!schema)
-		return xlate_fail(b, "response_format must be text, json_object or json_schema with a schema");
+		return xlate_fail(b,
+		                  "response_format must be text, json_object or json_schema with a schema");
 	format = json_object_new_object();
 	xlate_put_text(format, "type", "json_schema");
 	json_object_object_add(format, "schema", json_object_get(schema));

@@ -54,7 +54,8 @@ anthropic_request_source(const char *url)
 	if (!xlate_data_url(url, &data))
 		return NULL;
 	source = anthropic_request_block("base64", NULL);
-	json_object_object_add(source, "media_type", json_object_new_string_len(data.type, (int)data.type_len));
+	json_object_object_add(source, "media_type",
+	                       json_object_new_string_len(data.type, (int)data.type_len));
 	xlate_put_text(source, "data", data.base64);
 	return source;
 }

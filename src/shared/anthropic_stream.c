@@ -62,7 +62,8 @@ anthropic_stream_block(struct xlate_stream *s, struct json_object *event, struct
 		return;
 	xlate_chunk_tool(&s->chunk, xlate_text(block, "id"), xlate_text(block, "name"), out);
 	if (json_object_is_type(input, json_type_object) && json_object_object_length(input) > 0)
-		xlate_chunk_arguments(&s->chunk, json_object_to_json_string_ext(input, JSON_C_TO_STRING_PLAIN), out);
+		xlate_chunk_arguments(&s->chunk,
+		                      json_object_to_json_string_ext(input, JSON_C_TO_STRING_PLAIN), out);
 }
 
 static void

@@ -56,7 +56,8 @@ apierror_anthropic_type(int status)
 }
 
 void
-apierror_anthropic(struct strbuf *out, int status, const char *message, const char *type, const char *request_id)
+apierror_anthropic(struct strbuf *out, int status, const char *message, const char *type,
+                   const char *request_id)
 {
 	strbuf_puts(out, "{\"type\":\"error\",\"error\":{\"type\":");
 	strbuf_json_string(out, type ? type : apierror_anthropic_type(status));
@@ -93,7 +94,8 @@ apierror_event(struct strbuf *out, enum dialect d, uint32_t sequence, int status
 		/* The event as the API defines it, and the member "error" that makes OpenAI's SDKs raise. */
 		strbuf_init(&e, 0);
 		apierror_openai(&e, status, message, "upstream_error", NULL, code);
-		strbuf_printf(out, "event: error\ndata: {\"type\":\"error\",\"sequence_number\":%u,\"code\":", sequence);
+		strbuf_printf(out, "event: error\ndata: {\"type\":\"error\",\"sequence_number\":%u,\"code\":",
+		              sequence);
 		strbuf_json_string(out, code);
 		strbuf_puts(out, ",\"message\":");
 		strbuf_json_string(out, message);

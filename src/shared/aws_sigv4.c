@@ -213,7 +213,8 @@ aws_sigv4_query(const char *query, size_t len, struct strbuf *out)
 	if (n)
 		qsort(pair, n, sizeof(*pair), aws_sigv4_pair_compare);
 	for (unsigned i = 0; i < n; i++) {
-		strbuf_printf(out, "%s%s=%s", i ? "&" : "", strbuf_str(&pair[i].name), strbuf_str(&pair[i].value));
+		strbuf_printf(out, "%s%s=%s", i ? "&" : "", strbuf_str(&pair[i].name),
+		              strbuf_str(&pair[i].value));
 		strbuf_release(&pair[i].name);
 		strbuf_release(&pair[i].value);
 	}
@@ -294,7 +295,8 @@ aws_sigv4_list(const struct http_header *h, int n, bool values, struct strbuf *o
 
 /* The canonical request, and the names of the signed headers once more. */
 static int
-aws_sigv4_request(const struct aws_sigv4 *s, const struct aws_sigv4_parts *p, struct strbuf *out, struct strbuf *names)
+aws_sigv4_request(const struct aws_sigv4 *s, const struct aws_sigv4_parts *p, struct strbuf *out,
+                  struct strbuf *names)
 {
 	struct http_header h[AWS_SIGV4_HEADERS_MAX + 3];
 	unsigned char hash[AWS_SIGV4_HASH];
@@ -367,7 +369,8 @@ aws_sigv4_authorization(const struct aws_sigv4 *s, struct strbuf *out)
 		rc = aws_sigv4_request(s, &p, &request, &names);
 	if (!rc) {
 		aws_sigv4_sha256(&(struct iovec){request.data, request.len}, 1, hash);
-		strbuf_printf(&text, "AWS4-HMAC-SHA256\n%s\n%.8s/%s/%s/aws4_request\n", p.date, p.date, s->region, s->service);
+		strbuf_printf(&text, "AWS4-HMAC-SHA256\n%s\n%.8s/%s/%s/aws4_request\n", p.date, p.date,
+		              s->region, s->service);
 		aws_sigv4_hex(hash, &text);
 		strbuf_printf(out, "AWS4-HMAC-SHA256 Credential=%s/%.8s/%s/%s/aws4_request, SignedHeaders=%s, Signature=",
 		              s->key_id, p.date, s->region, s->service, strbuf_str(&names));

@@ -29,8 +29,8 @@ bool bedrock_model_is_region(const char *s, size_t len);
 const char *bedrock_model_base(struct arena *a, const char *base, const char *region);
 
 /* Members of struct provider_xlate; contracts there. */
-int bedrock_request(const struct deployment *d, const char *model, struct json_object *openai, struct strbuf *out,
-                    const char **why);
+int bedrock_request(const struct deployment *d, const char *model, struct json_object *openai,
+                    struct strbuf *out, const char **why);
 int bedrock_answer(const char *model, const char *body, size_t len, struct strbuf *out);
 int bedrock_error(int status, const char *body, size_t len, struct strbuf *message, const char **type);
 struct xlate_stream *bedrock_stream_new(const char *model, bool include_usage);
@@ -39,8 +39,8 @@ int bedrock_stream_end(struct xlate_stream *s, struct strbuf *out);
 void bedrock_stream_free(struct xlate_stream *s);
 
 /* The same for embeddings (bedrock_embed.c). */
-int bedrock_embed_request(const struct deployment *d, const char *model, struct json_object *openai, struct strbuf *out,
-                          const char **why);
+int bedrock_embed_request(const struct deployment *d, const char *model, struct json_object *openai,
+                          struct strbuf *out, const char **why);
 int bedrock_embed_answer(const char *model, const char *body, size_t len, struct strbuf *out);
 
 /* OpenAI's word for a stopReason; "stop" for unknown ones and NULL. */

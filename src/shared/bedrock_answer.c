@@ -115,7 +115,8 @@ bedrock_answer_tools(struct json_object *content, struct strbuf *out)
 }
 
 static void
-bedrock_answer_write(const char *model, struct json_object *in, struct json_object *content, struct strbuf *out)
+bedrock_answer_write(const char *model, struct json_object *in, struct json_object *content,
+                     struct strbuf *out)
 {
 	struct xlate_usage usage = {0};
 	struct strbuf scratch;

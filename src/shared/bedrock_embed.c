@@ -46,8 +46,8 @@ bedrock_embed_cohere(struct json_object *in, struct json_object *out, const char
 }
 
 int
-bedrock_embed_request(const struct deployment *d, const char *model, struct json_object *openai, struct strbuf *out,
-                      const char **why)
+bedrock_embed_request(const struct deployment *d, const char *model, struct json_object *openai,
+                      struct strbuf *out, const char **why)
 {
 	struct json_object *root = json_object_new_object();
 	int rc = HALE_EINVAL;
@@ -73,7 +73,8 @@ bedrock_embed_vector(struct json_object *vector, size_t index, struct strbuf *ou
 {
 	if (xlate_count(vector) == 0)
 		return false;
-	strbuf_printf(out, "%s{\"object\":\"embedding\",\"index\":%zu,\"embedding\":", index ? "," : "", index);
+	strbuf_printf(out, "%s{\"object\":\"embedding\",\"index\":%zu,\"embedding\":", index ? "," : "",
+	              index);
 	xlate_plain(vector, out);
 	strbuf_putc(out, '}');
 	return true;

@@ -34,7 +34,8 @@ bedrock_model_is_region(const char *s, size_t len)
 	                                        "southeast", "southwest"};
 	const char *end = s + len, *dash;
 
-	if (len < 8 || len > 24 || !islower((unsigned char)s[0]) || !islower((unsigned char)s[1]) || s[2] != '-')
+	if (len < 8 || len > 24 || !islower((unsigned char)s[0]) || !islower((unsigned char)s[1]) ||
+	    s[2] != '-')
 		return false;
 	s += 3;
 	dash = memchr(s, '-', (size_t)(end - s));
@@ -80,7 +81,8 @@ bedrock_model_parse(struct arena *a, const char *model, struct bedrock_model *ou
 
 		if (bedrock_model_is_region(out->id, n))
 			out->region = arena_strndup(a, out->id, n);
-		else if (!bedrock_model_is_word(out->id, n, bedrock_model_handlers, HALE_COUNT(bedrock_model_handlers)))
+		else if (!bedrock_model_is_word(out->id, n, bedrock_model_handlers,
+		                                HALE_COUNT(bedrock_model_handlers)))
 			break;
 		out->id = slash + 1;
 	}

@@ -83,7 +83,8 @@ bedrock_params_format(struct xlate_build *b)
 	}
 	schema = xlate_get(json, "schema");
 	if (!schema)
-		return xlate_fail(b, "response_format must be text, json_object or json_schema with a schema");
+		return xlate_fail(b,
+		                  "response_format must be text, json_object or json_schema with a schema");
 	strbuf_init(&text, 0);
 	xlate_plain(schema, &text);
 	o = xlate_one("schema", json_object_new_string(strbuf_str(&text))); /* text, not an object */
@@ -140,7 +141,8 @@ bedrock_params_inference(struct xlate_build *b, int64_t budget)
 	if (!rc)
 		rc = xlate_stop(b->in, &stop, &b->why);
 	if (limit)
-		json_object_object_add(config, "maxTokens", json_object_new_int64(xlate_limit_above(limit, budget)));
+		json_object_object_add(config, "maxTokens",
+		                       json_object_new_int64(xlate_limit_above(limit, budget)));
 	if (temperature && budget <= 0)
 		json_object_object_add(config, "temperature", json_object_get(temperature));
 	if (top_p && budget <= 0)

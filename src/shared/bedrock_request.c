@@ -133,7 +133,8 @@ bedrock_request_thinking(struct xlate_build *b, struct json_object *thinking)
 	} else {
 		return;
 	}
-	json_object_array_add(xlate_build_turn(b, "assistant", false), xlate_one("reasoningContent", reasoning));
+	json_object_array_add(xlate_build_turn(b, "assistant", false),
+	                      xlate_one("reasoningContent", reasoning));
 }
 
 static int

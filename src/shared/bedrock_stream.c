@@ -71,8 +71,9 @@ bedrock_stream_reasoning(struct xlate_stream *s, struct json_object *r, struct s
 	if (!signature && !redacted)
 		return;
 	xlate_chunk_open(&s->chunk, 0, out);
-	strbuf_puts(out, signature ? "\"thinking_blocks\":[{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":"
-	                           : "\"thinking_blocks\":[{\"type\":\"redacted_thinking\",\"data\":");
+	strbuf_puts(out,
+	            signature ? "\"thinking_blocks\":[{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":"
+	                      : "\"thinking_blocks\":[{\"type\":\"redacted_thinking\",\"data\":");
 	strbuf_json_string(out, signature ? signature : redacted);
 	strbuf_puts(out, "}]");
 	xlate_chunk_close(&s->chunk, NULL, out);

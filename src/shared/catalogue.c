@@ -89,8 +89,8 @@ catalogue_has(const char *name, const char *word)
 	size_t n = strlen(word);
 
 	for (const char *at = name; *at; at++)
-		if (tolower((unsigned char)*at) == word[0] && (at == name || !isalnum((unsigned char)at[-1])) &&
-		    strncasecmp(at, word, n) == 0)
+		if (tolower((unsigned char)*at) == word[0] &&
+		    (at == name || !isalnum((unsigned char)at[-1])) && strncasecmp(at, word, n) == 0)
 			return true;
 	return false;
 }

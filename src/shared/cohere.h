@@ -8,8 +8,8 @@ struct json_object;
 struct strbuf;
 
 /* Members of struct provider_xlate; contracts there. */
-int cohere_request(const struct deployment *d, const char *model, struct json_object *openai, struct strbuf *out,
-                   const char **why);
+int cohere_request(const struct deployment *d, const char *model, struct json_object *openai,
+                   struct strbuf *out, const char **why);
 int cohere_answer(const char *model, const char *body, size_t len, struct strbuf *out);
 int cohere_error(int status, const char *body, size_t len, struct strbuf *message, const char **type);
 struct xlate_stream *cohere_stream_new(const char *model, bool include_usage);

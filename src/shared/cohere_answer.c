@@ -68,7 +68,8 @@ cohere_answer_tools(struct json_object *calls, struct strbuf *out)
 	for (size_t i = 0; i < xlate_count(calls); i++) {
 		struct json_object *call = json_object_array_get_idx(calls, i), *f = xlate_get(call, "function");
 
-		xlate_answer_tool((unsigned)i, xlate_text(call, "id"), xlate_text(f, "name"), xlate_text(f, "arguments"), out);
+		xlate_answer_tool((unsigned)i, xlate_text(call, "id"), xlate_text(f, "name"),
+		                  xlate_text(f, "arguments"), out);
 	}
 	if (xlate_count(calls))
 		strbuf_putc(out, ']');

@@ -81,15 +81,16 @@ cohere_embed_answer(const char *model, const char *body, size_t len, struct strb
 	if (xlate_count(list)) {
 		strbuf_puts(out, "{\"object\":\"list\",\"data\":[");
 		for (size_t i = 0; i < json_object_array_length(list); i++) {
-			strbuf_printf(out, "%s{\"object\":\"embedding\",\"index\":%zu,\"embedding\":", i ? "," : "", i);
+			strbuf_printf(out, "%s{\"object\":\"embedding\",\"index\":%zu,\"embedding\":",
+			              i ? "," : "", i);
 			xlate_plain(json_object_array_get_idx(list, i), out);
 			strbuf_putc(out, '}');
 		}
 		xlate_usage_count(xlate_get(xlate_get(in, "meta"), "billed_units"), "input_tokens", &tokens);
 		strbuf_puts(out, "],\"model\":");
 		strbuf_json_string(out, model);
-		strbuf_printf(out, ",\"usage\":{\"prompt_tokens\":%lld,\"total_tokens\":%lld}}", (long long)tokens,
-		              (long long)tokens);
+		strbuf_printf(out, ",\"usage\":{\"prompt_tokens\":%lld,\"total_tokens\":%lld}}",
+		              (long long)tokens, (long long)tokens);
 		rc = out->overflow ? HALE_ELIMIT : 0;
 	}
 	json_object_put(in);

@@ -75,7 +75,8 @@ cohere_request_part(struct xlate_build *b, struct json_object *part, bool tool, 
 
 /* A string stays one; parts become parts. *out stays NULL when there is no content. */
 static int
-cohere_request_content(struct xlate_build *b, struct json_object *content, bool tool, struct json_object **out)
+cohere_request_content(struct xlate_build *b, struct json_object *content, bool tool,
+                       struct json_object **out)
 {
 	struct json_object *list, *part = NULL;
 	int rc = 0;
@@ -131,14 +132,16 @@ cohere_request_plan(struct json_object *content, struct json_object *out)
 
 	strbuf_init(&plan, 0);
 	if (json_object_is_type(content, json_type_string))
-		strbuf_add(&plan, json_object_get_string(content), (size_t)json_object_get_string_len(content));
+		strbuf_add(&plan, json_object_get_string(content),
+		           (size_t)json_object_get_string_len(content));
 	for (size_t i = 0; i < xlate_count(content); i++) {
 		const char *text = xlate_text(json_object_array_get_idx(content, i), "text");
 
 		strbuf_puts(&plan, text ? text : "");
 	}
 	if (plan.len)
-		json_object_object_add(out, "tool_plan", json_object_new_string_len(strbuf_str(&plan), (int)plan.len));
+		json_object_object_add(out, "tool_plan",
+		                       json_object_new_string_len(strbuf_str(&plan), (int)plan.len));
 	strbuf_release(&plan);
 }
 
@@ -289,7 +292,8 @@ cohere_request_format(struct xlate_build *b)
 		return 0;
 	schema = xlate_get(xlate_get(in, "json_schema"), "schema");
 	if (!schema && !xlate_is(in, "type", "json_object"))
-		return xlate_fail(b, "response_format must be text, json_object or json_schema with a schema");
+		return xlate_fail(b,
+		                  "response_format must be text, json_object or json_schema with a schema");
 	out = cohere_request_object("json_object");
 	if (schema)
 		json_object_object_add(out, "json_schema", json_object_get(schema));

@@ -61,9 +61,10 @@ conf_aws_keys(struct conf_build *b, const struct conf_node *variables, struct de
 	if (aws->key_id && aws->secret)
 		return;
 	aws->key_id = aws->secret = aws->token = NULL;
-	conf_check_warn(b, model, "no credentials for %s: set aws_access_key_id and aws_secret_access_key, or api_key, "
-	                          "or "
-	                          "their variables", d->provider->name);
+	conf_check_warn(b, model,
+	                "no credentials for %s: set aws_access_key_id and aws_secret_access_key, or api_key, "
+	                "or their variables",
+	                d->provider->name);
 }
 
 static void
@@ -104,6 +105,6 @@ conf_aws_resolve(struct conf_build *b, const struct conf_node *variables, struct
 		d->api_base = bedrock_model_base(b->arena, d->api_base, d->aws.region);
 	/* A wildcard may get its region with the request. */
 	else if ((strstr(d->api_base, BEDROCK_REGION) || !d->api_key) && !strchr(d->upstream_model, '*'))
-		conf_check_warn(b, conf_get(d->params, "model"), "no region for %s: set aws_region_name or AWS_REGION",
-		                d->provider->name);
+		conf_check_warn(b, conf_get(d->params, "model"),
+		                "no region for %s: set aws_region_name or AWS_REGION", d->provider->name);
 }

@@ -180,12 +180,14 @@ conf_model_provider(const struct conf_model *m, struct deployment *d)
 	if (p == NULL) {
 		const struct conf_node *at = conf_get(d->params, custom ? "custom_llm_provider" : "model");
 
-		conf_check_warn(m->build, at, "no provider is known for %s, so the entry is left out; known are %s",
+		conf_check_warn(m->build, at,
+		                "no provider is known for %s, so the entry is left out; known are %s",
 		                conf_check_show(at, shown, sizeof(shown)), provider_list());
 		return false;
 	}
 	if (*d->upstream_model == '\0') {
-		conf_check_error(m->build, conf_get(d->params, "model"), "%s names no model, use provider/model",
+		conf_check_error(m->build, conf_get(d->params, "model"),
+		                 "%s names no model, use provider/model",
 		                 conf_check_show(conf_get(d->params, "model"), shown, sizeof(shown)));
 		return false;
 	}
@@ -235,7 +237,8 @@ conf_model_http2(const struct conf_model *m, struct deployment *d)
 	if (!d->http2 || !d->api_base || strncasecmp(d->api_base, "https://", 8) == 0)
 		return;
 	d->http2 = false;
-	conf_check_warn(m->build, conf_get(d->info, "http2"), "HTTP/2 needs an https:// address, so HTTP/1.1 is spoken");
+	conf_check_warn(m->build, conf_get(d->info, "http2"),
+	                "HTTP/2 needs an https:// address, so HTTP/1.1 is spoken");
 }
 
 /* Gives d its id: the configured one or the formula's; an id that is taken gets "-1", "-2" ... appended. */
@@ -310,7 +313,8 @@ conf_model_mode(const struct conf_model *m, const struct deployment *d)
 	if (deployment_mode_source(d, &wanted) != MODE_CONFIGURED || at == NULL)
 		at = conf_get(d->params, "model");
 	if (probe_cell(d, &mode) == NULL && wanted != MODE_NONE)
-		conf_check_warn(m->build, at, "no probe for mode %s of provider %s: the state will stay unknown",
+		conf_check_warn(m->build, at,
+		                "no probe for mode %s of provider %s: the state will stay unknown",
 		                mode_name(wanted), probe_cell_provider(d)->name);
 	if (wanted == MODE_REALTIME && d->proxy)
 		conf_check_warn(m->build, at, "realtime sessions do not go through a proxy, and this deployment has one: they are "

@@ -75,7 +75,8 @@ cost_plan(const struct conf *c, const struct identity *id, uint32_t i, struct co
 		.daily_limit = d->probe.daily_token_limit,
 		.skips = g->health_check_skip_if_traffic_s > 0,
 	};
-	if (g->health_check_daily_token_limit && (!out->daily_limit || g->health_check_daily_token_limit < out->daily_limit))
+	if (g->health_check_daily_token_limit &&
+	    (!out->daily_limit || g->health_check_daily_token_limit < out->daily_limit))
 		out->daily_limit = g->health_check_daily_token_limit;
 	out->probed = out->leader == i && id->sends[i] && conf_is_background(c, d);
 	if (!out->probed)

@@ -7,8 +7,8 @@
 #include "xlate_build.h"
 
 /* Members of struct provider_xlate; contracts there. */
-int gemini_request(const struct deployment *d, const char *model, struct json_object *openai, struct strbuf *out,
-                   const char **why);
+int gemini_request(const struct deployment *d, const char *model, struct json_object *openai,
+                   struct strbuf *out, const char **why);
 int gemini_answer(const char *model, const char *body, size_t len, struct strbuf *out);
 int gemini_error(int status, const char *body, size_t len, struct strbuf *message, const char **type);
 int gemini_status(int status, const char *body, size_t len);

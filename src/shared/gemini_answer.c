@@ -231,7 +231,8 @@ gemini_error_is_key(struct json_object *error)
 	for (size_t i = 0; i < xlate_count(details); i++)
 		if (xlate_is(json_object_array_get_idx(details, i), "reason", "API_KEY_INVALID"))
 			return true;
-	return text && (strncmp(text, "API key not valid", 17) == 0 || strncmp(text, "API key expired", 15) == 0);
+	return text &&
+	       (strncmp(text, "API key not valid", 17) == 0 || strncmp(text, "API key expired", 15) == 0);
 }
 
 int

@@ -58,8 +58,8 @@ gemini_embed_one(const char *model, struct json_object *in, struct json_object *
 }
 
 int
-gemini_embed_request(const struct deployment *d, const char *model, struct json_object *openai, struct strbuf *out,
-                     const char **why)
+gemini_embed_request(const struct deployment *d, const char *model, struct json_object *openai,
+                     struct strbuf *out, const char **why)
 {
 	struct json_object *input = xlate_get(openai, "input"), *list = json_object_new_array(), *root;
 	size_t n = json_object_is_type(input, json_type_array) ? json_object_array_length(input) : 1;
@@ -95,7 +95,8 @@ gemini_embed_vector(struct json_object *embedding, size_t index, struct strbuf *
 
 	if (xlate_count(values) == 0)
 		return false;
-	strbuf_printf(out, "%s{\"object\":\"embedding\",\"index\":%zu,\"embedding\":", index ? "," : "", index);
+	strbuf_printf(out, "%s{\"object\":\"embedding\",\"index\":%zu,\"embedding\":", index ? "," : "",
+	              index);
 	xlate_plain(values, out);
 	strbuf_putc(out, '}');
 	return true;
@@ -118,8 +119,8 @@ gemini_embed_answer(const char *model, const char *body, size_t len, struct strb
 	strbuf_puts(out, "],\"model\":");
 	strbuf_json_string(out, model);
 	gemini_usage_read(xlate_get(in, "usageMetadata"), &usage);
-	strbuf_printf(out, ",\"usage\":{\"prompt_tokens\":%lld,\"total_tokens\":%lld}}", (long long)usage.prompt,
-	              (long long)usage.prompt);
+	strbuf_printf(out, ",\"usage\":{\"prompt_tokens\":%lld,\"total_tokens\":%lld}}",
+	              (long long)usage.prompt, (long long)usage.prompt);
 	json_object_put(in);
 	if (!good) {
 		strbuf_clear(out);

@@ -78,7 +78,8 @@ gemini_image_check(struct json_object *in, bool imagen)
 		return "prompt must be a string";
 	if (n && (!json_object_is_type(n, json_type_int) || json_object_get_int64(n) < 1 ||
 	          json_object_get_int64(n) > most))
-		return imagen ? "this provider gives up to 4 images: n must be 1 to 4" : "this model gives one image: n must be 1";
+		return imagen ? "this provider gives up to 4 images: n must be 1 to 4"
+		              : "this model gives one image: n must be 1";
 	if (size && strcmp(size, "auto") != 0 && !gemini_image_shape(size))
 		return "size must be auto, 1024x1024, 1792x1024, 1024x1792, 1536x1024, 1024x1536, 1280x896 or 896x1280";
 	if (xlate_is(in, "response_format", "url"))
@@ -89,8 +90,8 @@ gemini_image_check(struct json_object *in, bool imagen)
 }
 
 int
-gemini_image_request(const struct deployment *d, const char *model, struct json_object *openai, struct strbuf *out,
-                     const char **why)
+gemini_image_request(const struct deployment *d, const char *model, struct json_object *openai,
+                     struct strbuf *out, const char **why)
 {
 	bool imagen = GEMINI_IS_IMAGEN(model);
 	const char *size = xlate_text(openai, "size"), *wrong = gemini_image_check(openai, imagen);
@@ -106,7 +107,8 @@ gemini_image_request(const struct deployment *d, const char *model, struct json_
 		gemini_image_imagen(xlate_get(openai, "prompt"), n ? json_object_get_int64(n) : 1,
 		                    size ? gemini_image_shape(size) : NULL, root);
 	else
-		gemini_image_gemini(xlate_get(openai, "prompt"), size ? gemini_image_shape(size) : NULL, root);
+		gemini_image_gemini(xlate_get(openai, "prompt"), size ? gemini_image_shape(size) : NULL,
+		                    root);
 	xlate_plain(root, out);
 	json_object_put(root);
 	if (out->overflow)
@@ -132,7 +134,8 @@ gemini_image_pictures(struct json_object *in, struct strbuf *out)
 	size_t n = 0;
 
 	for (size_t i = 0; i < xlate_count(predictions); i++)
-		gemini_image_add(xlate_get(json_object_array_get_idx(predictions, i), "bytesBase64Encoded"), &n, out);
+		gemini_image_add(xlate_get(json_object_array_get_idx(predictions, i), "bytesBase64Encoded"),
+		                 &n, out);
 	for (size_t i = 0; i < xlate_count(candidates); i++) {
 		struct json_object *parts =
 			xlate_get(xlate_get(json_object_array_get_idx(candidates, i), "content"), "parts");

@@ -142,7 +142,8 @@ gemini_params_budget(struct json_object *thinking)
 	if (!off && !json_object_is_type(budget, json_type_int))
 		return NULL;
 	out = json_object_new_object();
-	json_object_object_add(out, "thinkingBudget", off ? json_object_new_int64(0) : json_object_get(budget));
+	json_object_object_add(out, "thinkingBudget",
+	                       off ? json_object_new_int64(0) : json_object_get(budget));
 	if (!off)
 		json_object_object_add(out, "includeThoughts", json_object_new_boolean(true));
 	return out;
@@ -179,7 +180,8 @@ gemini_params_format(struct xlate_build *b, struct json_object *config)
 		if (!out)
 			return HALE_EINVAL;
 	} else if (!xlate_is(in, "type", "json_object")) {
-		return xlate_fail(b, "response_format must be text, json_object or json_schema with a schema");
+		return xlate_fail(b,
+		                  "response_format must be text, json_object or json_schema with a schema");
 	}
 	xlate_put_text(config, "responseMimeType", "application/json");
 	if (out)
@@ -231,7 +233,8 @@ gemini_params_check(struct xlate_build *b)
 		const char *word = xlate_word(json_object_array_get_idx(modalities, i), "");
 
 		if (!word || strcmp(word, "text") != 0)
-			return xlate_fail(b, "answers of this provider are text: modalities must be [\"text\"]");
+			return xlate_fail(b,
+			                  "answers of this provider are text: modalities must be [\"text\"]");
 	}
 	if (xlate_get(b->in, "functions") || xlate_get(b->in, "function_call"))
 		return xlate_fail(b, "functions are not supported by this provider, use tools");
@@ -246,7 +249,8 @@ gemini_params_fill(struct xlate_build *b)
 		{"n", "candidateCount"}, {"presence_penalty", "presencePenalty"}, {"frequency_penalty", "frequencyPenalty"},
 	};
 	/* Gemini's own, which clients pass through. */
-	static const char *const own[][2] = {{"safety_settings", "safetySettings"}, {"cached_content", "cachedContent"}};
+	static const char *const own[][2] = {{"safety_settings", "safetySettings"},
+	                                     {"cached_content", "cachedContent"}};
 	struct json_object *tools = xlate_get(b->in, "tools"), *config = json_object_new_object();
 	bool functions = false;
 	int rc = gemini_params_limits(b, config);

@@ -70,7 +70,8 @@ gemini_request_media(struct xlate_build *b, const char *url, const char *mime, s
 	if (mime)
 		xlate_put_text(o, "mimeType", mime);
 	else if (inlined)
-		json_object_object_add(o, "mimeType", json_object_new_string_len(data.type, (int)data.type_len));
+		json_object_object_add(o, "mimeType",
+		                       json_object_new_string_len(data.type, (int)data.type_len));
 	xlate_put_text(o, inlined ? "data" : "fileUri", inlined ? data.base64 : url);
 	*part = xlate_one(inlined ? "inlineData" : "fileData", o);
 	return 0;
@@ -112,7 +113,8 @@ gemini_request_part(struct xlate_build *b, struct json_object *in, struct json_o
 	}
 	if (xlate_is(in, "type", "input_audio"))
 		return gemini_request_audio(b, xlate_get(in, "input_audio"), part);
-	return xlate_fail(b, "this provider takes content parts of type text, image_url, file and input_audio");
+	return xlate_fail(b,
+	                  "this provider takes content parts of type text, image_url, file and input_audio");
 }
 
 /* The signature that came with the call, in one of the places where clients keep it. */
@@ -198,7 +200,8 @@ gemini_request_fill(struct xlate_build *b)
 		return rc;
 	json_object_object_add(b->out, "contents", json_object_get(b->turns));
 	if (json_object_array_length(b->system))
-		json_object_object_add(b->out, "systemInstruction", xlate_one("parts", json_object_get(b->system)));
+		json_object_object_add(b->out, "systemInstruction",
+		                       xlate_one("parts", json_object_get(b->system)));
 	return gemini_params_fill(b);
 }
 

@@ -22,7 +22,8 @@ struct gemini_schema_walk {
 	const char *why;
 };
 
-static struct json_object *gemini_schema_node(struct gemini_schema_walk *w, struct json_object *in, unsigned depth);
+static struct json_object *gemini_schema_node(struct gemini_schema_walk *w, struct json_object *in,
+                                              unsigned depth);
 
 /* "#/$defs/Name"; NULL: it points nowhere. */
 static struct json_object *
@@ -136,7 +137,8 @@ gemini_schema_enum(struct json_object *in, struct json_object *out)
 }
 
 static bool
-gemini_schema_properties(struct gemini_schema_walk *w, struct json_object *in, struct json_object *out, unsigned depth)
+gemini_schema_properties(struct gemini_schema_walk *w, struct json_object *in, struct json_object *out,
+                         unsigned depth)
 {
 	struct json_object *from = xlate_get(in, "properties"), *to, *required = xlate_get(in, "required"), *list;
 
@@ -167,7 +169,8 @@ gemini_schema_properties(struct gemini_schema_walk *w, struct json_object *in, s
 
 /* Every array needs to say what is in it. */
 static bool
-gemini_schema_items(struct gemini_schema_walk *w, struct json_object *in, struct json_object *out, unsigned depth)
+gemini_schema_items(struct gemini_schema_walk *w, struct json_object *in, struct json_object *out,
+                    unsigned depth)
 {
 	struct json_object *items = xlate_get(in, "items"), *node;
 
@@ -199,14 +202,16 @@ gemini_schema_merge(struct json_object *out, struct json_object *from)
 			gemini_schema_merge(old, value);
 		} else if (strcmp(key, "required") == 0) {
 			for (size_t i = 0; i < xlate_count(value); i++)
-				json_object_array_add(old, json_object_get(json_object_array_get_idx(value, i)));
+				json_object_array_add(old,
+				                      json_object_get(json_object_array_get_idx(value, i)));
 		}
 	}
 }
 
 /* anyOf and oneOf. Null among them is "nullable"; a single other one takes the node's own place. */
 static bool
-gemini_schema_any(struct gemini_schema_walk *w, struct json_object *in, struct json_object *out, unsigned depth)
+gemini_schema_any(struct gemini_schema_walk *w, struct json_object *in, struct json_object *out,
+                  unsigned depth)
 {
 	struct json_object *from = xlate_get(in, "anyOf"), *list;
 	bool null = false;
@@ -265,7 +270,8 @@ gemini_schema_ref(struct gemini_schema_walk *w, const char *ref, unsigned depth)
 
 /* Adds the nodes that this one is made of as well: what it refers to, and allOf. */
 static bool
-gemini_schema_parts(struct gemini_schema_walk *w, struct json_object *in, struct json_object *out, unsigned depth)
+gemini_schema_parts(struct gemini_schema_walk *w, struct json_object *in, struct json_object *out,
+                    unsigned depth)
 {
 	struct json_object *all = xlate_get(in, "allOf"), *node;
 	const char *ref = xlate_text(in, "$ref");
@@ -311,7 +317,8 @@ gemini_schema_node(struct gemini_schema_walk *w, struct json_object *in, unsigne
 	/* Gemini takes alternatives only where nothing else stands beside them. */
 	nullable = xlate_get(out, "nullable");
 	for (size_t i = 0; nullable && i < json_object_array_length(any); i++)
-		json_object_object_add(json_object_array_get_idx(any, i), "nullable", json_object_get(nullable));
+		json_object_object_add(json_object_array_get_idx(any, i), "nullable",
+		                       json_object_get(nullable));
 	json_object_get(any);
 	json_object_put(out);
 	out = json_object_new_object();

@@ -113,7 +113,8 @@ gemini_stream_error(struct xlate_stream *s, struct json_object *error, struct st
 {
 	int64_t code = json_object_get_int64(xlate_get(error, "code"));
 
-	xlate_chunk_error(xlate_text(error, "message"), apierror_type(code >= 400 && code < 600 ? (int)code : 500),
+	xlate_chunk_error(xlate_text(error, "message"),
+	                  apierror_type(code >= 400 && code < 600 ? (int)code : 500),
 	                  xlate_text(error, "status"), out);
 	s->failed = true;
 }

@@ -407,7 +407,8 @@ json_scan_match(struct json_cursor *c, const char *token, size_t len, bool escap
 	return true;
 }
 
-static bool json_scan_object(struct json_cursor *c, unsigned depth_max, struct json_want *want, unsigned nwant);
+static bool json_scan_object(struct json_cursor *c, unsigned depth_max, struct json_want *want,
+                             unsigned nwant);
 
 static struct json_span
 json_scan_span(const struct json_cursor *c, const unsigned char *from)
@@ -478,7 +479,8 @@ json_scan_object(struct json_cursor *c, unsigned depth_max, struct json_want *wa
 		c->p++;
 		json_scan_space(c);
 		value = c->p;
-		if (found && found->inner ? !json_scan_inner(c, depth_max - 1, found) : !json_scan_value(c, depth_max - 1))
+		if (found && found->inner ? !json_scan_inner(c, depth_max - 1, found)
+		                          : !json_scan_value(c, depth_max - 1))
 			return false;
 		if (found)
 			found->value = json_scan_span(c, value);

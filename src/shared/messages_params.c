@@ -78,8 +78,9 @@ messages_params_limit(const struct messages_build *b)
 	if (azure ? !version || version[0] != '2' || strcmp(version, "2024-09") > 0
 	          : d->api_base && strncmp(d->api_base, "https://api.openai.com/", 23) == 0)
 		return "max_completion_tokens";
-	return strcmp(d->provider->name, "openai") == 0 && catalogue_is_reasoning(b->model) ? "max_completion_tokens"
-	                                                                                    : "max_tokens";
+	return strcmp(d->provider->name, "openai") == 0 && catalogue_is_reasoning(b->model)
+	               ? "max_completion_tokens"
+	               : "max_tokens";
 }
 
 /* A budget of thinking tokens as an effort, LiteLLM's steps; NULL: the client said nothing. */

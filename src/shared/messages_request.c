@@ -226,8 +226,8 @@ messages_request_call(struct messages_build *b, struct json_object *block, struc
 }
 
 static int
-messages_request_assistant_block(struct messages_build *b, struct json_object *block, struct json_object *calls,
-                                 struct json_object *thinking, struct strbuf *text)
+messages_request_assistant_block(struct messages_build *b, struct json_object *block,
+                                 struct json_object *calls, struct json_object *thinking, struct strbuf *text)
 {
 	struct json_object *part = xlate_get(block, "text");
 
@@ -254,12 +254,14 @@ messages_request_assistant(struct messages_build *b, struct json_object *content
 
 	strbuf_init(&text, 0);
 	for (size_t i = 0; i < json_object_array_length(content) && !rc; i++)
-		rc = messages_request_assistant_block(b, json_object_array_get_idx(content, i), calls, thinking, &text);
+		rc = messages_request_assistant_block(b, json_object_array_get_idx(content, i), calls,
+		                                      thinking, &text);
 	if (rc == 0) {
 		if (text.len == 0 && json_object_array_length(calls))
 			messages_request_add(b, "assistant", NULL);
 		else
-			messages_request_add(b, "assistant", json_object_new_string_len(strbuf_str(&text), (int)text.len));
+			messages_request_add(b, "assistant",
+			                     json_object_new_string_len(strbuf_str(&text), (int)text.len));
 		m = json_object_array_get_idx(b->messages, json_object_array_length(b->messages) - 1);
 		if (json_object_array_length(calls))
 			json_object_object_add(m, "tool_calls", json_object_get(calls));
@@ -317,7 +319,8 @@ messages_request_turn(struct messages_build *b, struct json_object *turn)
 	}
 	if (!json_object_is_type(content, json_type_array))
 		return messages_fail(b, "message content must be a string or an array of blocks");
-	return strcmp(role, "user") == 0 ? messages_request_user(b, content) : messages_request_assistant(b, content);
+	return strcmp(role, "user") == 0 ? messages_request_user(b, content)
+	                                 : messages_request_assistant(b, content);
 }
 
 static int

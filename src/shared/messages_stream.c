@@ -121,8 +121,8 @@ messages_stream_start_block(struct messages_stream *s, enum messages_block kind,
 
 /* One delta of the open block. */
 static void
-messages_stream_delta(const struct messages_stream *s, const char *type, const char *member, struct json_object *text,
-                      struct strbuf *out)
+messages_stream_delta(const struct messages_stream *s, const char *type, const char *member,
+                      struct json_object *text, struct strbuf *out)
 {
 	messages_stream_open_event("content_block_delta", out);
 	strbuf_printf(out, ",\"index\":%u,\"delta\":{\"type\":\"%s\",\"%s\":", s->nblock - 1, type, member);
@@ -207,7 +207,8 @@ messages_stream_call(struct messages_stream *s, struct json_object *call, struct
 
 	if (other)
 		rc = messages_stream_start_call(s, id, name, at, out);
-	if (!rc && json_object_is_type(arguments, json_type_string) && json_object_get_string_len(arguments) > 0)
+	if (!rc && json_object_is_type(arguments, json_type_string) &&
+	    json_object_get_string_len(arguments) > 0)
 		messages_stream_delta(s, "input_json_delta", "partial_json", arguments, out);
 	return rc;
 }

@@ -24,7 +24,8 @@ static const char *const mode_names[MODE_COUNT] = {
 	[MODE_IMAGE_VARIATION] = "image_variation",
 };
 
-static const char *const mode_foreign[] = {"video_generation", "evaluation", "search", "vector_store", "guardrail"};
+static const char *const mode_foreign[] = {"video_generation", "evaluation", "search", "vector_store",
+                                           "guardrail"};
 
 const char *
 mode_name(enum mode m)

@@ -166,7 +166,8 @@ multipart_boundary(struct multipart_scanner *s, const char *content_type)
 			return multipart_fail(s, "the content type has two boundaries");
 		if (!multipart_is_boundary(value))
 			return multipart_fail(s, "the boundary of the content type is not valid");
-		s->mark_len = (size_t)snprintf(s->mark, sizeof(s->mark), "\r\n--%.*s", (int)(value.end - value.p), value.p);
+		s->mark_len = (size_t)snprintf(s->mark, sizeof(s->mark), "\r\n--%.*s",
+		                               (int)(value.end - value.p), value.p);
 	}
 	if (rc < 0)
 		return multipart_fail(s, "the content type is not valid");
@@ -254,7 +255,8 @@ multipart_headers(struct multipart_scanner *s, struct multipart_head *out)
 
 /* Is that one of the parts that are looked for? from: its delimiter line; s->p: where it ends. */
 static bool
-multipart_note(struct multipart_scanner *s, const struct multipart_head *h, const char *from, const char *data)
+multipart_note(struct multipart_scanner *s, const struct multipart_head *h, const char *from,
+               const char *data)
 {
 	for (unsigned i = 0; i < s->nwant; i++) {
 		struct multipart_want *w = &s->want[i];
@@ -286,7 +288,8 @@ multipart_parts(struct multipart_scanner *s)
 		const char *from = s->p - (s->mark_len - 2), *data, *next;
 		size_t left = (size_t)(s->end - s->p);
 
-		if ((left == 2 && memcmp(s->p, "--", 2) == 0) || (left == 4 && memcmp(s->p, "--\r\n", 4) == 0))
+		if ((left == 2 && memcmp(s->p, "--", 2) == 0) ||
+		    (left == 4 && memcmp(s->p, "--\r\n", 4) == 0))
 			return true;
 		if (left >= 2 && memcmp(s->p, "--", 2) == 0)
 			return multipart_fail(s, "bytes behind the last boundary");
@@ -313,8 +316,8 @@ multipart_parts(struct multipart_scanner *s)
 }
 
 int
-multipart_scan(const char *content_type, const char *body, size_t len, struct multipart_want *want, unsigned nwant,
-               const char **why, size_t *at)
+multipart_scan(const char *content_type, const char *body, size_t len, struct multipart_want *want,
+               unsigned nwant, const char **why, size_t *at)
 {
 	struct multipart_scanner s = {.body = body, .p = body, .end = body + len, .want = want, .nwant = nwant};
 

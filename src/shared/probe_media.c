@@ -89,14 +89,16 @@ probe_media_pdf(struct strbuf *b)
 	strbuf_printf(b, "xref\n0 %zu\n0000000000 65535 f \n", HALE_COUNT(at) + 1);
 	for (unsigned i = 0; i < HALE_COUNT(at); i++)
 		strbuf_printf(b, "%010zu 00000 n \n", at[i]);
-	strbuf_printf(b, "trailer\n<</Size %zu/Root 1 0 R>>\nstartxref\n%zu\n%%%%EOF\n", HALE_COUNT(at) + 1, table);
+	strbuf_printf(b, "trailer\n<</Size %zu/Root 1 0 R>>\nstartxref\n%zu\n%%%%EOF\n", HALE_COUNT(at) + 1,
+	              table);
 }
 
 static void
 probe_media_png(struct strbuf *b)
 {
 	unsigned char bytes[sizeof(probe_media_picture)];
-	int n = EVP_DecodeBlock(bytes, (const unsigned char *)probe_media_picture, sizeof(probe_media_picture) - 1);
+	int n = EVP_DecodeBlock(bytes, (const unsigned char *)probe_media_picture,
+	                        sizeof(probe_media_picture) - 1);
 
 	HALE_ASSERT(n > 1);
 	strbuf_add(b, bytes, (size_t)n - 1); /* the last one is the padding's */

@@ -160,7 +160,8 @@ static void
 probe_params_merge(struct probe_build *b, const struct conf_node *map)
 {
 	for (const struct conf_node *n = map && map->kind == CONF_MAP ? map->child : NULL; n; n = n->next)
-		if (n->kind != CONF_NULL && !probe_params_is_reserved(n->key) && strcmp(n->key, "extra_body") != 0)
+		if (n->kind != CONF_NULL && !probe_params_is_reserved(n->key) &&
+		    strcmp(n->key, "extra_body") != 0)
 			probe_params_set_node(b, n);
 }
 
@@ -169,7 +170,8 @@ probe_params_configured(struct probe_build *b)
 {
 	const struct conf_node *params = b->d->params;
 
-	for (const struct conf_node *n = params && params->kind == CONF_MAP ? params->child : NULL; n; n = n->next)
+	for (const struct conf_node *n = params && params->kind == CONF_MAP ? params->child : NULL; n;
+	     n = n->next)
 		if (n->kind != CONF_NULL && probe_params_is_known(n->key, b->out->mode))
 			probe_params_set_node(b, n);
 	probe_params_merge(b, conf_get(params, "extra_body"));
@@ -277,7 +279,8 @@ probe_params_collect(struct probe_build *b)
 	if (!plain)
 		probe_params_configured(b);
 	if (voice && b->out->mode == MODE_AUDIO_SPEECH)
-		probe_params_set(b, &(struct probe_param){.name = "voice", .kind = PROBE_TEXT, .text = voice});
+		probe_params_set(b,
+		                 &(struct probe_param){.name = "voice", .kind = PROBE_TEXT, .text = voice});
 	if (!plain || b->out->mode == MODE_MESSAGES)
 		probe_params_set_limit(b);
 	if (!plain)

@@ -23,7 +23,8 @@ provider_anthropic_endpoint(struct arena *a, const struct provider_op *op, const
 	*out = (struct endpoint){
 		.method = "POST",
 		.url = provider_endpoint_url(
-			a, &base, n > 3 && strcmp(base.root + n - 3, "/v1") == 0 ? op->path + 3 : op->path, NULL),
+			a, &base, n > 3 && strcmp(base.root + n - 3, "/v1") == 0 ? op->path + 3 : op->path,
+			NULL),
 	};
 	rc = provider_endpoint_header(out, "x-api-key", d->api_key);
 	if (!rc)
@@ -50,9 +51,10 @@ static const struct client_header provider_anthropic_client[] = {
 #define CELL(p, ...) {.endpoint = provider_anthropic_endpoint, .path = p, __VA_ARGS__}
 
 const struct provider_op provider_anthropic_op[MODE_COUNT] = {
-	[MODE_CHAT] = CELL("/v1/messages", .xlate = &provider_anthropic_xlate, .essential = provider_essential_content),
+	[MODE_CHAT] = CELL("/v1/messages", .xlate = &provider_anthropic_xlate,
+                           .essential = provider_essential_content),
 	[MODE_MESSAGES] = CELL("/v1/messages", .client_header = provider_anthropic_client,
-	                       .essential = provider_essential_content),
+                               .essential = provider_essential_content),
 	[MODE_COUNT_TOKENS] = CELL("/v1/messages/count_tokens", .client_header = provider_anthropic_client,
-	                           .essential = provider_essential_tokens),
+                                   .essential = provider_essential_tokens),
 };

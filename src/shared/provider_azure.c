@@ -91,8 +91,8 @@ provider_azure_is_released(const struct deployment *d, const struct provider_bas
 /* Two generations: /openai/realtime with a version and the deployment, and /openai/v1/realtime with the
  * model, where a dated version has no place. A base that names a deployment is cut back to its resource. */
 static const char *
-provider_azure_realtime(struct arena *a, const struct deployment *d, struct provider_base *base, const char *model,
-                        const struct provider_op *op)
+provider_azure_realtime(struct arena *a, const struct deployment *d, struct provider_base *base,
+                        const char *model, const struct provider_op *op)
 {
 	/* The default of the other modes is of no use here. */
 	bool own = d->api_version && d->api_version != d->provider->default_version;
@@ -105,7 +105,9 @@ provider_azure_realtime(struct arena *a, const struct deployment *d, struct prov
 
 	if (cut)
 		base->root = arena_strndup(a, base->root, (size_t)(cut - base->root));
-	path = provider_azure_ends(base->root, "/openai/v1") || provider_azure_ends(base->root, "/openai") ? "" : "/openai";
+	path = provider_azure_ends(base->root, "/openai/v1") || provider_azure_ends(base->root, "/openai")
+	               ? ""
+	               : "/openai";
 	if (released && !provider_azure_ends(base->root, "/openai/v1"))
 		path = arena_printf(a, "%s/v1", path);
 	if (!provider_endpoint_has(base, "api-version") && versioned)

@@ -39,8 +39,8 @@ provider_bedrock_base(struct arena *a, const struct deployment *d, const char *r
 }
 
 static int
-provider_bedrock_endpoint(struct arena *a, const struct provider_op *op, const struct deployment *d, const char *model,
-                          bool stream, struct endpoint *out)
+provider_bedrock_endpoint(struct arena *a, const struct provider_op *op, const struct deployment *d,
+                          const char *model, bool stream, struct endpoint *out)
 {
 	struct deployment there = *d;
 	struct bedrock_model parsed;
@@ -56,7 +56,8 @@ provider_bedrock_endpoint(struct arena *a, const struct provider_op *op, const s
 	rc = provider_endpoint_base(a, &there, &base);
 	if (rc)
 		return rc;
-	path = arena_printf(a, "/model/%s%s%s", provider_endpoint_encode(a, provider_bedrock_id(d, model, &parsed)), op->path,
+	path = arena_printf(a, "/model/%s%s%s",
+	                    provider_endpoint_encode(a, provider_bedrock_id(d, model, &parsed)), op->path,
 	                    stream ? "-stream" : "");
 	out->url = provider_endpoint_url(a, &base, path, NULL);
 	if (d->api_key)

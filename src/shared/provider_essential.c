@@ -128,7 +128,8 @@ provider_essential_audio(const char *body, size_t len, const char **why)
 	for (size_t i = 0; i < n; i++) {
 		unsigned char c = (unsigned char)body[i];
 
-		if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f || c == 0xc0 || c == 0xc1 || c >= 0xf5)
+		if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f || c == 0xc0 ||
+		    c == 0xc1 || c >= 0xf5)
 			return true;
 	}
 	return false;
@@ -278,7 +279,8 @@ provider_essential_candidate(const char *body, size_t len, const char **why)
 {
 	struct json_want none = {.key = ""}, parts = {.key = "parts", .inner = &none, .ninner = 1};
 	struct json_want want[] = {{.key = "content", .inner = &parts, .ninner = 1}, {.key = "finishReason"}};
-	struct json_want outer[] = {{.key = "candidates", .inner = want, .ninner = HALE_COUNT(want)}, {.key = "promptFeedback"}};
+	struct json_want outer[] = {{.key = "candidates", .inner = want, .ninner = HALE_COUNT(want)},
+	                            {.key = "promptFeedback"}};
 
 	if (!provider_essential_members(body, len, outer, HALE_COUNT(outer), why))
 		return false;

@@ -35,8 +35,8 @@ provider_gemini_collection(struct arena *a, const char *root, const char *versio
 }
 
 static int
-provider_gemini_endpoint(struct arena *a, const struct provider_op *op, const struct deployment *d, const char *model,
-                         bool stream, struct endpoint *out)
+provider_gemini_endpoint(struct arena *a, const struct provider_op *op, const struct deployment *d,
+                         const char *model, bool stream, struct endpoint *out)
 {
 	const char *version = d->api_version ? d->api_version : d->provider->default_version, *slash, *verb = op->path;
 	struct provider_base base;

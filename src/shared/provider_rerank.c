@@ -16,8 +16,8 @@ struct rerank_name {
 };
 
 static int
-provider_rerank_rename(const char *model, struct json_object *in, const struct rerank_name *name, struct strbuf *out,
-                       const char **why)
+provider_rerank_rename(const char *model, struct json_object *in, const struct rerank_name *name,
+                       struct strbuf *out, const char **why)
 {
 	struct json_object *o = json_object_new_object();
 
@@ -56,8 +56,8 @@ provider_rerank_texts(struct json_object *documents)
 }
 
 static int
-provider_rerank_voyage(const struct deployment *d, const char *model, struct json_object *in, struct strbuf *out,
-                       const char **why)
+provider_rerank_voyage(const struct deployment *d, const char *model, struct json_object *in,
+                       struct strbuf *out, const char **why)
 {
 	static const struct rerank_name name[] = {{"query", "query"},   {"documents", "documents"},
 	                                          {"top_n", "top_k"},   {"return_documents", "return_documents"},
@@ -154,10 +154,12 @@ static const struct provider_xlate provider_rerank_fireworks_xlate = {.response 
 
 const struct provider_op provider_voyage_op[MODE_COUNT] = {
 	[MODE_EMBEDDING] = CELL("/embeddings", .xlate = &provider_rerank_voyage_embed_xlate,
-	                        .essential = provider_essential_embedding),
-	[MODE_RERANK] = CELL("/rerank", .xlate = &provider_rerank_voyage_xlate, .essential = provider_essential_scores),
+                                .essential = provider_essential_embedding),
+	[MODE_RERANK] = CELL("/rerank", .xlate = &provider_rerank_voyage_xlate,
+                             .essential = provider_essential_scores),
 };
 
 const struct provider_op provider_fireworks_op[MODE_COUNT] = {
-	[MODE_RERANK] = CELL("/rerank", .xlate = &provider_rerank_fireworks_xlate, .essential = provider_essential_scores),
+	[MODE_RERANK] = CELL("/rerank", .xlate = &provider_rerank_fireworks_xlate,
+                             .essential = provider_essential_scores),
 };

@@ -172,7 +172,8 @@ tunnel_objection(const struct tunnel *t)
 	char want[WS_FRAME_ACCEPT_BYTES];
 
 	ws_frame_accept(t->key, want);
-	if (!upgrade || strcasecmp(upgrade, "websocket") != 0 || !connection || !ws_frame_list_has(connection, "upgrade"))
+	if (!upgrade || strcasecmp(upgrade, "websocket") != 0 || !connection ||
+	    !ws_frame_list_has(connection, "upgrade"))
 		return "the answer does not upgrade to WebSocket";
 	if (!accept || strcmp(accept, want) != 0)
 		return "Sec-WebSocket-Accept is wrong";
@@ -293,7 +294,8 @@ tunnel_tls_failed(struct tunnel *t)
 
 	if (!t->insecure && verified != X509_V_OK)
 		reason = X509_verify_cert_error_string(verified);
-	tunnel_fail(t, UPSTREAM_ETLS, "TLS handshake failed", reason ? reason : "connection closed by the peer");
+	tunnel_fail(t, UPSTREAM_ETLS, "TLS handshake failed",
+	            reason ? reason : "connection closed by the peer");
 }
 
 static void
@@ -390,7 +392,8 @@ tunnel_connect(struct tunnel *t, int error)
 		error = tunnel_socket(t);
 		if (error == 0) {
 			if (t->address + 1 < n)
-				tunnel_arm(&t->attempt, share < TUNNEL_ATTEMPT_MS ? share : TUNNEL_ATTEMPT_MS);
+				tunnel_arm(&t->attempt,
+				           share < TUNNEL_ATTEMPT_MS ? share : TUNNEL_ATTEMPT_MS);
 			return;
 		}
 		tunnel_close_fd(t);

@@ -140,6 +140,7 @@ void upstream_direct_conn_begin(struct upstream_direct_conn *conn);
 /* Closes it and ends its call. */
 void upstream_direct_conn_fail(struct upstream_direct_conn *conn, enum upstream_error e, const char *text);
 /* "what: reason" in the call's own text. */
-const char *upstream_direct_conn_text(struct upstream_direct_conn *conn, const char *what, const char *reason);
+const char *upstream_direct_conn_text(struct upstream_direct_conn *conn, const char *what,
+                                      const char *reason);
 
 #endif

@@ -64,7 +64,8 @@ upstream_direct_open_handshake(struct upstream_direct_conn *conn)
 	reason = ERR_reason_error_string(ERR_peek_last_error());
 	if (!conn->host->insecure && verified != X509_V_OK)
 		reason = X509_verify_cert_error_string(verified);
-	upstream_direct_conn_text(conn, "TLS handshake failed", reason ? reason : "connection closed by the peer");
+	upstream_direct_conn_text(conn, "TLS handshake failed",
+	                          reason ? reason : "connection closed by the peer");
 	upstream_direct_conn_fail(conn, UPSTREAM_ETLS, conn->call->text);
 }
 

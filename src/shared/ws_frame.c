@@ -105,7 +105,8 @@ ws_frame_head_parse(const unsigned char *p, size_t len, struct ws_frame_head *ou
 }
 
 size_t
-ws_frame_close(unsigned code, const char *reason, const unsigned char *mask, unsigned char out[WS_FRAME_CLOSE_MAX])
+ws_frame_close(unsigned code, const char *reason, const unsigned char *mask,
+               unsigned char out[WS_FRAME_CLOSE_MAX])
 {
 	size_t n = strlen(reason), at = 2;
 
@@ -157,7 +158,8 @@ ws_frame_objection(const struct ws_frame_reader *r, const struct ws_frame_head *
 	if (h->reserved)
 		return "a frame uses an extension that was not agreed on";
 	if (h->opcode < WS_CLOSE && r->within != (h->opcode == WS_CONTINUATION))
-		return r->within ? "a message begins inside another one" : "a continuation without a beginning";
+		return r->within ? "a message begins inside another one"
+		                 : "a continuation without a beginning";
 	if (h->opcode == WS_CLOSE && h->payload_bytes == 1)
 		return "a close frame with half a code";
 	if (h->opcode < WS_CLOSE && h->payload_bytes > r->message.max - r->message.len)

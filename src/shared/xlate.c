@@ -136,8 +136,9 @@ xlate_events_next(struct xlate_events *e, const char **data, size_t *len)
 void
 xlate_chunk_init(struct xlate_chunk *c, const char *model, bool include_usage)
 {
-	*c = (struct xlate_chunk){
-		.model = xstrdup(model), .created = clock_real_ns() / 1000000000u, .include_usage = include_usage};
+	*c = (struct xlate_chunk){.model = xstrdup(model),
+	                          .created = clock_real_ns() / 1000000000u,
+	                          .include_usage = include_usage};
 }
 
 void
@@ -270,7 +271,8 @@ xlate_tool_schema(struct json_object *parameters)
 {
 	struct json_object *schema = NULL;
 
-	if (!json_object_is_type(parameters, json_type_object) || json_object_deep_copy(parameters, &schema, NULL))
+	if (!json_object_is_type(parameters, json_type_object) ||
+	    json_object_deep_copy(parameters, &schema, NULL))
 		schema = json_object_new_object();
 	if (!xlate_get(schema, "type"))
 		json_object_object_add(schema, "type", json_object_new_string("object"));

@@ -59,8 +59,8 @@ void xlate_chunk_name(struct xlate_chunk *c, const char *id);
 void xlate_chunk_open(const struct xlate_chunk *c, unsigned index, struct strbuf *out);
 void xlate_chunk_close(const struct xlate_chunk *c, const char *finish, struct strbuf *out);
 /* A chunk whose delta has one string; nothing when text is no string. */
-void xlate_chunk_string(const struct xlate_chunk *c, unsigned index, const char *member, struct json_object *text,
-                        struct strbuf *out);
+void xlate_chunk_string(const struct xlate_chunk *c, unsigned index, const char *member,
+                        struct json_object *text, struct strbuf *out);
 /* The last chunk, with the usage object if the client asked for it, and [DONE]. */
 void xlate_chunk_done(const struct xlate_chunk *c, const char *usage, struct strbuf *out);
 /* An error event; NULL message: a general one. */
@@ -80,7 +80,8 @@ void xlate_answer_open(const char *id, const char *model, struct strbuf *out);
 /* Appends a string value to joined text; false: it is none. */
 bool xlate_join(struct json_object *text, struct strbuf *joined);
 /* The n-th tool call, from 0 on: `,"tool_calls":[{...}` or `,{...}`. NULL and empty arguments are "{}". */
-void xlate_answer_tool(unsigned n, const char *id, const char *name, const char *arguments, struct strbuf *out);
+void xlate_answer_tool(unsigned n, const char *id, const char *name, const char *arguments,
+                       struct strbuf *out);
 /* The end of a choice. */
 void xlate_answer_finish(const char *finish, struct strbuf *out);
 /* A value as the text of a call's arguments, borrowed from it; NULL for NULL. */

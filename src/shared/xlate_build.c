@@ -53,7 +53,8 @@ xlate_build_part(struct xlate_build *b, struct json_object *part, struct json_ob
 }
 
 int
-xlate_build_content(struct xlate_build *b, struct json_object *content, const char *role, struct json_object *list)
+xlate_build_content(struct xlate_build *b, struct json_object *content, const char *role,
+                    struct json_object *list)
 {
 	bool array = json_object_is_type(content, json_type_array);
 	size_t n = array ? json_object_array_length(content) : 1;
@@ -85,8 +86,10 @@ static int
 xlate_build_call(struct xlate_build *b, struct json_object *whole, bool first)
 {
 	struct json_object *function = xlate_get(whole, "function");
-	struct xlate_call call = {
-		.whole = whole, .id = xlate_text(whole, "id"), .name = xlate_text(function, "name"), .first = first};
+	struct xlate_call call = {.whole = whole,
+	                          .id = xlate_text(whole, "id"),
+	                          .name = xlate_text(function, "name"),
+	                          .first = first};
 
 	if (!call.id || !call.name)
 		return xlate_fail(b, "a tool call needs an id and a function with a name");

@@ -48,7 +48,8 @@ xlate_stop(struct json_object *openai, struct json_object **list, const char **w
 int64_t
 xlate_limit_above(int64_t limit, int64_t budget)
 {
-	return budget > 0 && limit <= budget && limit < INT32_MAX && budget < INT32_MAX ? limit + budget : limit;
+	return budget > 0 && limit <= budget && limit < INT32_MAX && budget < INT32_MAX ? limit + budget
+	                                                                                : limit;
 }
 
 struct json_object *

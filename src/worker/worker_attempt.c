@@ -250,7 +250,8 @@ worker_attempt_stream_piece(struct proxy *p, const char *data, size_t len)
 	if (worker_sse_feed(&a->watch, data, len) > 0)
 		worker_attempt_arm_token(p);
 	if (a->bridge && worker_bridge_feed(p, &data, &len) != 0) {
-		worker_attempt_fail(p, OUTCOME_BROKEN, 502, "upstream sent an invalid event", "upstream_bad_answer");
+		worker_attempt_fail(p, OUTCOME_BROKEN, 502, "upstream sent an invalid event",
+		                    "upstream_bad_answer");
 		return true;
 	}
 	if (a->watch.error && !p->begun) {
@@ -264,7 +265,8 @@ worker_attempt_stream_piece(struct proxy *p, const char *data, size_t len)
 static bool
 worker_attempt_is_text(const struct attempt *a)
 {
-	static const char *const type[] = {"text/", "application/json", "application/problem+json", "application/xml"};
+	static const char *const type[] = {"text/", "application/json", "application/problem+json",
+	                                   "application/xml"};
 
 	for (size_t i = 0; a->content_type && i < HALE_COUNT(type); i++)
 		if (strncasecmp(a->content_type, type[i], strlen(type[i])) == 0)
@@ -288,7 +290,8 @@ worker_attempt_bytes_piece(struct proxy *p, const char *data, size_t len)
 	if (a->hold.len == 0)
 		while (at < len && strchr(" \t\r\n", data[at]) && data[at])
 			at++;
-	return worker_attempt_pass(p, data, len, a->hold.len == 0 && at < len && data[at] != '{' && data[at] != '<',
+	return worker_attempt_pass(p, data, len,
+	                           a->hold.len == 0 && at < len && data[at] != '{' && data[at] != '<',
 	                           ATTEMPT_PREFIX_MAX);
 }
 
@@ -339,7 +342,8 @@ worker_attempt_transport(struct proxy *p, const struct upstream_result *r)
 static bool
 worker_attempt_is_stranger(const struct proxy *p)
 {
-	static const char *const code[] = {"\"previous_response_not_found\"", "\"invalid_encrypted_content\""};
+	static const char *const code[] = {"\"previous_response_not_found\"",
+	                                   "\"invalid_encrypted_content\""};
 	const struct strbuf *b = &p->a.hold;
 
 	for (size_t i = 0; p->mode == MODE_RESPONSES && b->len && i < HALE_COUNT(code); i++)
@@ -531,7 +535,7 @@ worker_attempt_headers(struct proxy *p, struct http_header *header, struct upstr
 	struct provider_sign s = {.d = p->a.d, .endpoint = q->endpoint, .body = q->body, .nbody = q->nbody};
 
 	header[0] = (struct http_header){"Content-Type", p->body_type ? p->body_type : "application/json"};
-	header[1] = (struct http_header){"Accept", p->stream                        ? worker_attempt_stream_type(p)
+	header[1] = (struct http_header){"Accept", p->stream ? worker_attempt_stream_type(p)
 	                                           : p->plain || p->a.op->binary ? "*/*"
 	                                                                         : "application/json"};
 	q->header = header;
@@ -568,7 +572,8 @@ worker_attempt_start(struct proxy *p, const struct deployment *d, const char **w
 	strbuf_init(&a->line, 0);
 	worker_sse_init(&a->watch, mode_dialect(a->mode));
 	*why = "This deployment's address cannot be built for the request.";
-	q.endpoint = worker_endpoint(p->w, p->arena, d, a->mode, p->stream, model == d->upstream_model ? NULL : model);
+	q.endpoint = worker_endpoint(p->w, p->arena, d, a->mode, p->stream,
+	                             model == d->upstream_model ? NULL : model);
 	if (q.endpoint && a->op->client_header)
 		q.endpoint = worker_pass_up(p, a->op, q.endpoint);
 	if (q.endpoint == NULL)

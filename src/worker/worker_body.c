@@ -62,7 +62,8 @@ worker_body_more(struct proxy *p)
 	const char *why;
 	size_t at;
 
-	if (json_members(p->body, p->body_len, p->w->conf->limits.json_depth_max, want, HALE_COUNT(want), &why, &at) != 0)
+	if (json_members(p->body, p->body_len, p->w->conf->limits.json_depth_max, want, HALE_COUNT(want),
+	                 &why, &at) != 0)
 		return NULL; /* a duplicate of what another mode is about: the upstream may say what it thinks of it */
 	p->stream = want[3].value.len == 5 && memcmp(p->body + want[3].value.start, "\"sse\"", 5) == 0;
 	if (p->mode == MODE_RERANK)
@@ -156,7 +157,8 @@ worker_body_read_json(struct proxy *p)
 	size_t at;
 
 	if (json_scan(p->body, p->body_len, p->w->conf->limits.json_depth_max, &p->scan, &why, &at) != 0) {
-		snprintf(message, sizeof(message), "The request body is not valid JSON: %s at byte %zu.", why, at);
+		snprintf(message, sizeof(message), "The request body is not valid JSON: %s at byte %zu.", why,
+		         at);
 		worker_proxy_refuse(p, 400, message, NULL, "invalid_json");
 		return false;
 	}
@@ -229,7 +231,8 @@ worker_body_read_form(struct proxy *p)
 
 	p->body_type = http_req_header(p->r, "content-type");
 	if (multipart_scan(p->body_type, p->body, p->body_len, want, PART_COUNT, &why, &at) != 0) {
-		snprintf(message, sizeof(message), "The request body is not a valid form: %s (byte %zu).", why, at);
+		snprintf(message, sizeof(message), "The request body is not a valid form: %s (byte %zu).",
+		         why, at);
 		worker_proxy_refuse(p, 400, message, NULL, "invalid_form");
 		return false;
 	}
@@ -279,7 +282,8 @@ worker_body_splice(struct proxy *p, const char *model, struct upstream_request *
 	/* iovec has no const; nobody writes through it. */
 	q->body[0] = (struct iovec){(void *)(uintptr_t)p->body, h->start};
 	q->body[1] = (struct iovec){text, token.len};
-	q->body[2] = (struct iovec){(void *)(uintptr_t)(p->body + h->start + h->len), p->body_len - h->start - h->len};
+	q->body[2] = (struct iovec){(void *)(uintptr_t)(p->body + h->start + h->len),
+	                            p->body_len - h->start - h->len};
 	q->nbody = 3;
 	strbuf_release(&token);
 }
@@ -310,7 +314,8 @@ worker_body_translate(struct proxy *p, const char *model, struct upstream_reques
 		strbuf_puts(&p->a.out, json_object_to_json_string_ext(o, BODY_JSON));
 	json_object_put(o);
 	if (err == 0) {
-		q->body[0] = (struct iovec){arena_strndup(p->arena, strbuf_str(&p->a.out), p->a.out.len), p->a.out.len};
+		q->body[0] = (struct iovec){arena_strndup(p->arena, strbuf_str(&p->a.out), p->a.out.len),
+		                            p->a.out.len};
 		q->nbody = 1;
 		strbuf_clear(&p->a.out);
 	}

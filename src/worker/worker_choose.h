@@ -37,8 +37,8 @@ struct choose_refusal {
 
 /* Resolves the model name and collects the deployments that have a cell for the mode. model and call_id are
  * borrowed for the life of c, what c holds is allocated in a. False: none, why is filled. */
-bool worker_choose_init(struct choice *c, struct worker *w, struct arena *a, const char *call_id, const char *model,
-                        enum mode m, struct choose_refusal *why);
+bool worker_choose_init(struct choice *c, struct worker *w, struct arena *a, const char *call_id,
+                        const char *model, enum mode m, struct choose_refusal *why);
 /* The deployment for the next attempt, by the health views of this moment; logs the choice, counts the
  * safety net. NULL: none, why is filled and counted. */
 const struct deployment *worker_choose_next(struct choice *c, struct choose_refusal *why);

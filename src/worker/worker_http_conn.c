@@ -168,7 +168,8 @@ http_conn_refuse(struct http_req *r, enum http_fault f)
 	r->close = true;
 	r->phase = HTTP_RUNNING;
 	strbuf_init(&b, 0);
-	apierror_dialect(&b, mode_dialect_of_path(http_req_path(r)), info->status, info->message, NULL, info->code);
+	apierror_dialect(&b, mode_dialect_of_path(http_req_path(r)), info->status, info->message, NULL,
+	                 info->code);
 	http_reply_strbuf(r, info->status, "application/json", &b);
 	strbuf_release(&b);
 }

@@ -129,7 +129,8 @@ worker_passthrough_headers(struct passthrough *p)
 
 /* A proper answer of the gateway itself; frees p. */
 static void
-worker_passthrough_refuse(struct passthrough *p, int status, const char *message, const char *param, const char *code)
+worker_passthrough_refuse(struct passthrough *p, int status, const char *message, const char *param,
+                          const char *code)
 {
 	struct strbuf b;
 
@@ -182,14 +183,15 @@ worker_passthrough_failed(struct passthrough *p, const struct upstream_result *r
 		code = "upstream_timeout";
 	else if (r->phase <= UPSTREAM_TLS)
 		code = "upstream_connect_error";
-	log_limited(log_info, "pass-through failed call=%s deployment=%s status=%d text=\"%s\"", p->call_id, p->d->id,
-	            p->status, r->text);
+	log_limited(log_info, "pass-through failed call=%s deployment=%s status=%d text=\"%s\"", p->call_id,
+	            p->d->id, p->status, r->text);
 	if (p->begun) {
 		http_reply_abort(p->r);
 		worker_passthrough_free(p);
 		return;
 	}
-	snprintf(message, sizeof(message), "The request to model=%.100s failed: %.100s.", p->d->model_name, r->text);
+	snprintf(message, sizeof(message), "The request to model=%.100s failed: %.100s.", p->d->model_name,
+	         r->text);
 	worker_passthrough_refuse(p, r->error == UPSTREAM_ETIMEOUT ? 504 : 502, message, NULL, code);
 }
 
@@ -233,7 +235,8 @@ worker_passthrough_body_cb(void *arg, const char *data, size_t len)
 	}
 	if (!p->begun) {
 		worker_passthrough_headers(p);
-		http_reply_begin(p->r, p->status, p->content_type ? p->content_type : "application/octet-stream", p->length);
+		http_reply_begin(p->r, p->status,
+		                 p->content_type ? p->content_type : "application/octet-stream", p->length);
 		p->begun = true;
 	}
 	if (http_reply_chunk(p->r, data, len))
@@ -253,7 +256,8 @@ worker_passthrough_refused(struct passthrough *p)
 
 	snprintf(text, sizeof(text), "upstream answered %d", p->status);
 	strbuf_init(&out, 0);
-	worker_answer_foreign(p->w->conf, p->d->provider->op[MODE_BATCH], DIALECT_CHAT, status, text, &p->error, &out);
+	worker_answer_foreign(p->w->conf, p->d->provider->op[MODE_BATCH], DIALECT_CHAT, status, text,
+	                      &p->error, &out);
 	worker_passthrough_headers(p);
 	http_reply_strbuf(p->r, status, "application/json", &out);
 	strbuf_release(&out);
@@ -347,7 +351,8 @@ worker_passthrough_read_json(struct passthrough *p)
 	size_t at;
 
 	if (json_members(p->body, p->body_len, p->w->conf->limits.json_depth_max, &want, 1, &why, &at) != 0) {
-		snprintf(message, sizeof(message), "The request body is not valid JSON: %s at byte %zu.", why, at);
+		snprintf(message, sizeof(message), "The request body is not valid JSON: %s at byte %zu.", why,
+		         at);
 		worker_passthrough_refuse(p, 400, message, NULL, "invalid_json");
 		return false;
 	}
@@ -356,7 +361,8 @@ worker_passthrough_read_json(struct passthrough *p)
 	model = arena_alloc(p->arena, want.value.len + 1);
 	if (p->body[want.value.start] != '"' ||
 	    json_unescape(p->body + want.value.start, want.value.len, model, want.value.len + 1) != 0) {
-		worker_passthrough_refuse(p, 400, "Invalid parameter: 'model' must be a string.", "model", "invalid_type");
+		worker_passthrough_refuse(p, 400, "Invalid parameter: 'model' must be a string.", "model",
+		                          "invalid_type");
 		return false;
 	}
 	worker_passthrough_name(p, model);
@@ -374,7 +380,8 @@ worker_passthrough_read_form(struct passthrough *p, const char *content_type)
 	size_t at;
 
 	if (multipart_scan(content_type, p->body, p->body_len, want, HALE_COUNT(want), &why, &at) != 0) {
-		snprintf(message, sizeof(message), "The request body is not a valid form: %s (byte %zu).", why, at);
+		snprintf(message, sizeof(message), "The request body is not a valid form: %s (byte %zu).",
+		         why, at);
 		worker_passthrough_refuse(p, 400, message, NULL, "invalid_form");
 		return false;
 	}
@@ -404,9 +411,11 @@ worker_passthrough_read(struct passthrough *p)
 	worker_passthrough_name(p, http_req_header(p->r, "x-litellm-model"));
 	worker_passthrough_name(p, http_req_header(p->r, "x-hale-model"));
 	p->body = http_req_body(p->r, &p->body_len);
-	if (http_req_method(p->r) != HTTP_POST || strcmp(p->target.rest, p->target.batch ? "/batches" : "/files") != 0)
+	if (http_req_method(p->r) != HTTP_POST ||
+	    strcmp(p->target.rest, p->target.batch ? "/batches" : "/files") != 0)
 		return true;
-	return p->target.batch ? worker_passthrough_read_json(p) : worker_passthrough_read_form(p, content_type);
+	return p->target.batch ? worker_passthrough_read_json(p)
+	                       : worker_passthrough_read_form(p, content_type);
 }
 
 static bool
@@ -426,7 +435,8 @@ worker_passthrough_named(struct passthrough *p, struct choose_refusal *no)
 
 	if (!worker_choose_init(&choice, p->w, p->arena, p->call_id, p->model, MODE_BATCH, no))
 		return NULL;
-	if (choice.target.match == ROUTE_MATCH_ID && worker_passthrough_serves(&c->deployment[choice.target.deployment]))
+	if (choice.target.match == ROUTE_MATCH_ID &&
+	    worker_passthrough_serves(&c->deployment[choice.target.deployment]))
 		return &c->deployment[choice.target.deployment];
 	for (uint32_t i = 0; choice.target.match != ROUTE_MATCH_ID && i < c->group[choice.target.group].nmember; i++) {
 		const struct deployment *d = &c->deployment[c->group[choice.target.group].member[i]];
@@ -435,7 +445,8 @@ worker_passthrough_named(struct passthrough *p, struct choose_refusal *no)
 			return d;
 	}
 	*no = (struct choose_refusal){.status = 400, .param = "model", .code = "unsupported_mode"};
-	snprintf(no->message, sizeof(no->message), "No deployment of model=%.200s can serve batch requests.", p->model);
+	snprintf(no->message, sizeof(no->message), "No deployment of model=%.200s can serve batch requests.",
+	         p->model);
 	return NULL;
 }
 
@@ -544,7 +555,8 @@ worker_passthrough_call(struct passthrough *p)
 	enum upstream_error err;
 
 	if (q.endpoint == NULL) {
-		worker_passthrough_refuse(p, 500, "This deployment's address cannot be built for the request.", NULL,
+		worker_passthrough_refuse(p, 500,
+		                          "This deployment's address cannot be built for the request.", NULL,
 		                          "bad_deployment");
 		return;
 	}
@@ -561,7 +573,8 @@ worker_passthrough_call(struct passthrough *p)
 		worker_passthrough_refuse(p, 503, "The gateway has no free upstream connection (upstream_connections_max).",
 		                          NULL, "gateway_limit");
 	} else {
-		worker_passthrough_refuse(p, 500, "This deployment's address cannot be built for the request.", NULL,
+		worker_passthrough_refuse(p, 500,
+		                          "This deployment's address cannot be built for the request.", NULL,
 		                          "bad_deployment");
 	}
 }

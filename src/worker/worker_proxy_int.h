@@ -128,7 +128,8 @@ void worker_bridge_clear(struct attempt *a);
 
 /* worker_pass.c */
 /* The endpoint with the headers that the client may set; NULL: too many. */
-const struct endpoint *worker_pass_up(struct proxy *p, const struct provider_op *op, const struct endpoint *shared);
+const struct endpoint *worker_pass_up(struct proxy *p, const struct provider_op *op,
+                                      const struct endpoint *shared);
 
 /* worker_answer.c */
 void worker_answer_headers(struct proxy *p);

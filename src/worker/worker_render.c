@@ -242,7 +242,8 @@ render_error(struct strbuf *out, const struct htable_view *v, const struct htabl
 
 /* What its probes cost, and what kept them from being sent. */
 static void
-render_cost(struct strbuf *out, const struct htable_view *v, const struct htable_detail *d, const struct render_now *now)
+render_cost(struct strbuf *out, const struct htable_view *v, const struct htable_detail *d,
+            const struct render_now *now)
 {
 	bool today = d->day == cost_day(now->real_ns);
 
@@ -301,7 +302,8 @@ render_names(struct strbuf *out, const struct deployment *d)
 }
 
 static void
-render_entry(struct render *r, const struct deployment *d, const struct htable_view *v, struct strbuf *out, bool healthy)
+render_entry(struct render *r, const struct deployment *d, const struct htable_view *v, struct strbuf *out,
+             bool healthy)
 {
 	bool details = r->conf->general.health_check_details, built = false;
 	const char *model = d->probe.model ? d->probe.model : d->model, *why;
@@ -348,8 +350,8 @@ render_in_scope(const struct conf *c, const struct render_scope *s, const struct
 
 /* From the cache, or rendered and kept. */
 static void
-render_entry_once(struct render *r, struct render_cache *cache, const struct deployment *d, const struct htable_view *v,
-                  const struct render_stamp *stamp)
+render_entry_once(struct render *r, struct render_cache *cache, const struct deployment *d,
+                  const struct htable_view *v, const struct render_stamp *stamp)
 {
 	bool healthy = render_is_healthy(v);
 	struct strbuf *out = healthy ? r->healthy : &r->unhealthy;
@@ -370,8 +372,8 @@ render_entry_once(struct render *r, struct render_cache *cache, const struct dep
 }
 
 int
-worker_render_health(struct strbuf *out, const struct render_source *from, const struct render_scope *scope, bool admin,
-                     const struct render_now *now)
+worker_render_health(struct strbuf *out, const struct render_source *from, const struct render_scope *scope,
+                     bool admin, const struct render_now *now)
 {
 	const struct conf *c = from->conf;
 	struct render r = {.healthy = out, .conf = c, .table = from->table, .now = now, .admin = admin};

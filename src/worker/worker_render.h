@@ -45,8 +45,8 @@ struct render_source {
 };
 
 /* GET /health. Returns the HTTP status: 200, or 503 for a targeted scope without a healthy deployment. */
-int worker_render_health(struct strbuf *out, const struct render_source *from, const struct render_scope *scope,
-                         bool admin, const struct render_now *now);
+int worker_render_health(struct strbuf *out, const struct render_source *from,
+                         const struct render_scope *scope, bool admin, const struct render_now *now);
 
 /* GET /health/readiness, details: /health/readiness/details. Returns the HTTP status. draining: this worker
  * is; a draining daemon counts too. */

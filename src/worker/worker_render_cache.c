@@ -47,7 +47,8 @@ worker_render_cache_freep(struct render_cache **c)
 }
 
 const char *
-worker_render_cache_get(const struct render_cache *c, uint32_t i, bool admin, const struct render_stamp *s, size_t *len)
+worker_render_cache_get(const struct render_cache *c, uint32_t i, bool admin, const struct render_stamp *s,
+                        size_t *len)
 {
 	const struct render_cached *e = &c->entry[(size_t)i * 2 + admin];
 
@@ -58,8 +59,8 @@ worker_render_cache_get(const struct render_cache *c, uint32_t i, bool admin, co
 }
 
 void
-worker_render_cache_put(struct render_cache *c, uint32_t i, bool admin, const struct render_stamp *s, const char *text,
-                        size_t len)
+worker_render_cache_put(struct render_cache *c, uint32_t i, bool admin, const struct render_stamp *s,
+                        const char *text, size_t len)
 {
 	struct render_cached *e = &c->entry[(size_t)i * 2 + admin];
 

@@ -18,8 +18,8 @@ struct render_stamp {
 
 /* Text of deployment i as this kind of reader gets it, when nothing it was made of has changed; borrowed
  * until the next put. NULL: to be rendered. */
-const char *worker_render_cache_get(const struct render_cache *c, uint32_t i, bool admin, const struct render_stamp *s,
-                                    size_t *len);
+const char *worker_render_cache_get(const struct render_cache *c, uint32_t i, bool admin,
+                                    const struct render_stamp *s, size_t *len);
 /* Replaces what is kept. */
 void worker_render_cache_put(struct render_cache *c, uint32_t i, bool admin, const struct render_stamp *s,
                              const char *text, size_t len);

@@ -67,11 +67,13 @@ worker_route_view_is_down(const struct conf *c, uint32_t group, const struct hta
 static bool
 worker_route_is_down(const struct route_input *in, const struct route_candidate *x)
 {
-	return worker_route_view_is_down(in->conf, in->conf->deployment[x->deployment].group, x->view, in->now_ns);
+	return worker_route_view_is_down(in->conf, in->conf->deployment[x->deployment].group, x->view,
+	                                 in->now_ns);
 }
 
 bool
-worker_route_is_eligible(const struct conf *c, const struct deployment *d, const struct htable_view *v, uint64_t now_ns)
+worker_route_is_eligible(const struct conf *c, const struct deployment *d, const struct htable_view *v,
+                         uint64_t now_ns)
 {
 	return !d->blocked && v->until_ns <= now_ns &&
 	       !(worker_route_filter_on(c) && worker_route_view_is_down(c, d->group, v, now_ns));

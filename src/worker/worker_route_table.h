@@ -15,6 +15,7 @@ struct route_table *worker_route_table_new(const struct conf *c);
 void worker_route_table_freep(struct route_table **t);
 /* A member of the group by weight, among those that worker_route() would draw from if all were well: not
  * blocked, of the lowest order. false: the group has no table. O(log members). */
-bool worker_route_table_draw(const struct route_table *t, uint32_t group, uint64_t random, uint32_t *deployment);
+bool worker_route_table_draw(const struct route_table *t, uint32_t group, uint64_t random,
+                             uint32_t *deployment);
 
 #endif

@@ -107,7 +107,8 @@ worker_routes_of_model(const char *path, size_t len, const char **model, size_t 
 		const struct worker_routes_row *row = &worker_routes_table[i];
 		size_t k = strlen(row->path);
 
-		if (row->post == MODE_NONE || k <= best_len || len <= n + k || memcmp(path + len - k, row->path, k) != 0)
+		if (row->post == MODE_NONE || k <= best_len || len <= n + k ||
+		    memcmp(path + len - k, row->path, k) != 0)
 			continue;
 		best = row;
 		best_len = k;
@@ -214,11 +215,13 @@ worker_routes_method(struct http_req *r, const char *allow)
 static void
 worker_routes_passthrough(struct worker *w, struct http_req *r, const struct passthrough_target *t)
 {
-	bool get = t->methods & 1u << HTTP_GET, post = t->methods & 1u << HTTP_POST, del = t->methods & 1u << HTTP_DELETE;
+	bool get = t->methods & 1u << HTTP_GET, post = t->methods & 1u << HTTP_POST,
+	     del = t->methods & 1u << HTTP_DELETE;
 	char allow[40];
 	bool admin;
 
-	snprintf(allow, sizeof(allow), "%s%s%sOPTIONS", get ? "GET, " : "", post ? "POST, " : "", del ? "DELETE, " : "");
+	snprintf(allow, sizeof(allow), "%s%s%sOPTIONS", get ? "GET, " : "", post ? "POST, " : "",
+	         del ? "DELETE, " : "");
 	if (http_req_method(r) == HTTP_OPTIONS)
 		worker_routes_options(r, allow);
 	else if (!(t->methods & 1u << http_req_method(r)))

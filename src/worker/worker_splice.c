@@ -130,7 +130,8 @@ worker_splice_settle(struct splice *s)
 	for (int i = 0; i < 2; i++) {
 		struct splice_side *side = &s->side[i];
 
-		if (!side->shut && (side->broken || (worker_splice_other(side)->eof && worker_splice_pending(side) == 0)))
+		if (!side->shut &&
+		    (side->broken || (worker_splice_other(side)->eof && worker_splice_pending(side) == 0)))
 			worker_splice_shut(side);
 	}
 	if (s->side[0].shut && s->side[1].shut)
@@ -253,7 +254,8 @@ worker_splice_goodbye(struct splice *s, enum splice_end e, const char *reason)
 	upstream->eof = true;
 	bufferevent_disable(upstream->bev, EV_READ);
 	if (!s->track.closed && !client->broken && !client->shut && ws_frame_is_boundary(&s->track))
-		bufferevent_write(client->bev, frame, ws_frame_close(WS_CLOSE_GOING_AWAY, reason, NULL, frame));
+		bufferevent_write(client->bev, frame,
+		                  ws_frame_close(WS_CLOSE_GOING_AWAY, reason, NULL, frame));
 	else if (!s->track.closed)
 		client->broken = upstream->broken = true;
 	s->track.closed = true;
@@ -292,14 +294,15 @@ static void
 worker_splice_side(struct splice *s, int i, struct bufferevent *bev, struct tunnel *t)
 {
 	s->side[i] = (struct splice_side){.s = s, .bev = bev, .tunnel = t};
-	bufferevent_setcb(bev, worker_splice_read_cb, worker_splice_write_cb, worker_splice_event_cb, &s->side[i]);
+	bufferevent_setcb(bev, worker_splice_read_cb, worker_splice_write_cb, worker_splice_event_cb,
+	                  &s->side[i]);
 	bufferevent_setwatermark(bev, EV_WRITE, s->buffer_max / 2, 0);
 	bufferevent_setwatermark(bev, EV_READ, 0, 0);
 }
 
 struct splice *
-worker_splice_new(struct worker *w, struct bufferevent *client, struct tunnel *t, struct bufferevent *upstream,
-                  void (*done)(void *arg, enum splice_end e), void *arg)
+worker_splice_new(struct worker *w, struct bufferevent *client, struct tunnel *t,
+                  struct bufferevent *upstream, void (*done)(void *arg, enum splice_end e), void *arg)
 {
 	struct splice *s = xcalloc(1, sizeof(*s));
 

@@ -22,7 +22,8 @@ const char *worker_splice_end_name(enum splice_end e);
  * inputs already goes first. done is called once, from the loop: everything is said, or
  * nothing more can be. It may free the splice. */
 struct splice *worker_splice_new(struct worker *w, struct bufferevent *client, struct tunnel *t,
-                                 struct bufferevent *upstream, void (*done)(void *arg, enum splice_end e), void *arg);
+                                 struct bufferevent *upstream, void (*done)(void *arg, enum splice_end e),
+                                 void *arg);
 void worker_splice_freep(struct splice **s);
 /* Ends it with a close frame to the client, behind what is on its way:
  * where no frame is cut by that. Else at once. */

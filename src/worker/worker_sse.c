@@ -162,7 +162,8 @@ worker_sse_chat(struct sse_watch *s, const char *data, size_t len)
 	if (!s->finished)
 		s->finished = worker_sse_has(data, len, "\"finish_reason\"");
 	/* An error event has the object at its top level, not inside choices. */
-	if (!s->error && worker_sse_has(data, len, "\"error\"") && memmem(data, len, "\"choices\"", 9) == NULL)
+	if (!s->error && worker_sse_has(data, len, "\"error\"") &&
+	    memmem(data, len, "\"choices\"", 9) == NULL)
 		s->error = true;
 }
 

@@ -148,15 +148,16 @@ llmsim_bedrock_listed(struct llmsim_span list, struct llmsim_span name)
 
 /* What was signed beside host, date and token. false: a header that must be signed is not. */
 static bool
-llmsim_bedrock_headers(struct arena *a, const struct llmsim_request *r, struct llmsim_span list, struct aws_sigv4 *s,
-                       struct http_header *header)
+llmsim_bedrock_headers(struct arena *a, const struct llmsim_request *r, struct llmsim_span list,
+                       struct aws_sigv4 *s, struct http_header *header)
 {
 	struct llmsim_span name, value;
 	size_t at = 0;
 
 	while (llmsim_http_next(r, &at, &name, &value)) {
 		bool listed = llmsim_bedrock_listed(list, name);
-		char *text = arena_strndup(a, name.p, name.len), *content = arena_strndup(a, value.p, value.len);
+		char *text = arena_strndup(a, name.p, name.len),
+		     *content = arena_strndup(a, value.p, value.len);
 
 		if (!listed && (strncasecmp(text, "x-amz", 5) == 0 || strcasecmp(text, "content-type") == 0))
 			return false;
@@ -235,12 +236,14 @@ llmsim_bedrock_check(const struct llmsim_request *r)
 		return "Malformed input request: extraneous key is not permitted, please reformat your input and try "
 		       "again.";
 	if (r->op == LLMSIM_EMBEDDING)
-		return r->input.p ? NULL : "Malformed input request: #: required key [inputText] not found, please "
-		                           "reformat your input "
-		                           "and try again.";
-	return r->messages.p ? NULL : "1 validation error detected: Value null at 'messages' failed to satisfy "
-	                              "constraint: "
-	                              "Member must not be null";
+		return r->input.p ? NULL
+		                  : "Malformed input request: #: required key [inputText] not found, please "
+		                    "reformat your input "
+		                    "and try again.";
+	return r->messages.p ? NULL
+	                     : "1 validation error detected: Value null at 'messages' failed to satisfy "
+	                       "constraint: "
+	                       "Member must not be null";
 }
 
 const char *
@@ -376,7 +379,8 @@ llmsim_bedrock_exception(struct strbuf *out)
 	struct strbuf payload;
 
 	strbuf_init(&payload, 0);
-	strbuf_puts(&payload, "{\"message\":\"The system encountered an unexpected error during processing.\"}");
+	strbuf_puts(&payload,
+	            "{\"message\":\"The system encountered an unexpected error during processing.\"}");
 	llmsim_bedrock_message(true, "modelStreamErrorException", &payload, out);
 	strbuf_release(&payload);
 }

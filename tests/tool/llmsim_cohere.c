@@ -110,8 +110,8 @@ llmsim_cohere_finish(const struct llmsim_reply *rep)
 static void
 llmsim_cohere_message(const struct llmsim_reply *rep, struct strbuf *body)
 {
-	llmsim_text(body, "{\"id\":\"%i\",\"finish_reason\":\"%s\",\"message\":{\"role\":\"assistant\",", rep->serial,
-	            llmsim_cohere_finish(rep));
+	llmsim_text(body, "{\"id\":\"%i\",\"finish_reason\":\"%s\",\"message\":{\"role\":\"assistant\",",
+	            rep->serial, llmsim_cohere_finish(rep));
 	if (rep->prefix.len) {
 		llmsim_text(body, "\"tool_plan\":\"" COHERE_PLAN "\",\"tool_calls\":[{\"id\":\"call_%i\",\"type\":\"function\","
 		                  "\"function\":{\"name\":", rep->serial);
@@ -130,7 +130,8 @@ llmsim_cohere_message(const struct llmsim_reply *rep, struct strbuf *body)
 }
 
 static void
-llmsim_cohere_chat(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep, struct strbuf *body)
+llmsim_cohere_chat(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep,
+                   struct strbuf *body)
 {
 	struct json_object *root = llmsim_cohere_root(r);
 	const char *wrong = llmsim_cohere_check(r, root);
@@ -195,7 +196,8 @@ llmsim_cohere_event_tool(const struct llmsim_reply *rep, unsigned n, struct strb
 	} else if (n < 2 + COHERE_PIECES) {
 		strbuf_puts(out, "event: tool-call-delta\ndata: {\"type\":\"tool-call-delta\",\"index\":0,\"delta\":{\"message\":"
 		                 "{\"tool_calls\":{\"function\":{\"arguments\":");
-		strbuf_json_stringn(out, arguments + at, n + 1 == 2 + COHERE_PIECES ? sizeof(arguments) - 1 - at : piece);
+		strbuf_json_stringn(out, arguments + at,
+		                    n + 1 == 2 + COHERE_PIECES ? sizeof(arguments) - 1 - at : piece);
 		strbuf_puts(out, "}}}}}\n\n");
 	} else {
 		strbuf_puts(out, "event: tool-call-end\ndata: {\"type\":\"tool-call-end\",\"index\":0}\n\n");
@@ -223,7 +225,8 @@ llmsim_cohere_event(const struct llmsim_reply *rep, unsigned n, struct strbuf *o
 
 /* Voyage's names and nothing else; the documents come back in their order, each a little less relevant. */
 static void
-llmsim_voyage_rerank(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep, struct strbuf *body)
+llmsim_voyage_rerank(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep,
+                     struct strbuf *body)
 {
 	static const char *const need[] = {"model", "query", "documents", NULL};
 	struct json_object *root, *documents, *top;
@@ -238,7 +241,9 @@ llmsim_voyage_rerank(struct llmsim *s, const struct llmsim_request *r, struct ll
 	n = json_object_is_type(documents, json_type_array) ? json_object_array_length(documents) : 0;
 	if (n == 0 || llmsim_cohere_get(root, "top_n") ||
 	    !json_object_is_type(json_object_array_get_idx(documents, 0), json_type_string)) {
-		llmsim_service_refuse(rep, 400, "Argument 'documents' must be a list of strings, 'top_k' its limit", NULL, body);
+		llmsim_service_refuse(rep, 400,
+		                      "Argument 'documents' must be a list of strings, 'top_k' its limit",
+		                      NULL, body);
 		json_object_put(root);
 		return;
 	}
@@ -246,10 +251,12 @@ llmsim_voyage_rerank(struct llmsim *s, const struct llmsim_request *r, struct ll
 		n = (size_t)json_object_get_int64(top);
 	strbuf_puts(body, "{\"object\":\"list\",\"data\":[");
 	for (size_t i = 0; i < n; i++) {
-		strbuf_printf(body, "%s{\"relevance_score\":%.6f,\"index\":%zu", i ? "," : "", 0.5 / (double)(i + 1), i);
+		strbuf_printf(body, "%s{\"relevance_score\":%.6f,\"index\":%zu", i ? "," : "",
+		              0.5 / (double)(i + 1), i);
 		if (json_object_get_boolean(llmsim_cohere_get(root, "return_documents"))) {
 			strbuf_puts(body, ",\"document\":");
-			strbuf_json_string(body, json_object_get_string(json_object_array_get_idx(documents, i)));
+			strbuf_json_string(body,
+			                   json_object_get_string(json_object_array_get_idx(documents, i)));
 		}
 		strbuf_putc(body, '}');
 	}
@@ -277,7 +284,8 @@ llmsim_cohere_vector(bool base64, unsigned dimensions, struct strbuf *out)
 }
 
 static void
-llmsim_cohere_embed(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep, struct strbuf *body)
+llmsim_cohere_embed(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep,
+                    struct strbuf *body)
 {
 	struct json_object *root = llmsim_cohere_root(r), *texts = llmsim_cohere_get(root, "texts");
 	struct json_object *types = llmsim_cohere_get(root, "embedding_types"), *n = llmsim_cohere_get(root, "output_dimension");
@@ -302,8 +310,9 @@ llmsim_cohere_embed(struct llmsim *s, const struct llmsim_request *r, struct llm
 				strbuf_putc(body, ',');
 			llmsim_cohere_vector(strcmp(type, "base64") == 0, (unsigned)dimensions, body);
 		}
-		llmsim_text(body, "]},\"texts\":[],\"meta\":{\"api_version\":{\"version\":\"2\"},\"billed_units\":"
-		                  "{\"input_tokens\":%u}},\"response_type\":\"embeddings_by_type\"}",
+		llmsim_text(body,
+		            "]},\"texts\":[],\"meta\":{\"api_version\":{\"version\":\"2\"},\"billed_units\":"
+		            "{\"input_tokens\":%u}},\"response_type\":\"embeddings_by_type\"}",
 		            (uint64_t)json_object_array_length(texts) * 2);
 	}
 	json_object_put(root);

@@ -119,7 +119,8 @@ llmsim_gemini_member(struct llmsim_request *r, struct llmsim_span name, struct l
 const char *
 llmsim_gemini_check(const struct llmsim_request *r)
 {
-	static const char *const refused[] = {"\"additionalProperties\"", "\"$schema\"", "\"$ref\"", "\"$defs\""};
+	static const char *const refused[] = {"\"additionalProperties\"", "\"$schema\"", "\"$ref\"",
+	                                      "\"$defs\""};
 
 	for (size_t i = 0; i < HALE_COUNT(refused); i++)
 		if (memmem(r->body.p, r->body.len, refused[i], strlen(refused[i])))
@@ -169,7 +170,8 @@ llmsim_gemini_tail(const struct llmsim_reply *rep, uint64_t tokens, struct strbu
 
 /* Pieces first .. first + n - 1 of the answer as one candidate. */
 static void
-llmsim_gemini_candidate(const struct llmsim_reply *rep, unsigned first, unsigned n, bool last, struct strbuf *out)
+llmsim_gemini_candidate(const struct llmsim_reply *rep, unsigned first, unsigned n, bool last,
+                        struct strbuf *out)
 {
 	strbuf_puts(out, "{\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"");
 	llmsim_text_fill(first, n, rep->chunk_bytes, out);

@@ -20,7 +20,8 @@ llmsim_judge_member(const struct llmsim_request *r, const char *name, struct jso
 
 /* The documents come back in the order in which they were sent, each a little less relevant. */
 static void
-llmsim_judge_rerank(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep, struct strbuf *body)
+llmsim_judge_rerank(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep,
+                    struct strbuf *body)
 {
 	static const char *const need[] = {"model", "query", "documents", NULL};
 	struct json_object *root, *documents, *top, *echo;
@@ -31,7 +32,8 @@ llmsim_judge_rerank(struct llmsim *s, const struct llmsim_request *r, struct llm
 		return;
 	documents = llmsim_judge_member(r, "documents", &root);
 	if (!json_object_is_type(documents, json_type_array) || json_object_array_length(documents) == 0) {
-		llmsim_service_refuse(rep, 400, "invalid request: documents must be a list that is not empty", NULL, body);
+		llmsim_service_refuse(rep, 400, "invalid request: documents must be a list that is not empty",
+		                      NULL, body);
 		json_object_put(root);
 		return;
 	}
@@ -44,7 +46,8 @@ llmsim_judge_rerank(struct llmsim *s, const struct llmsim_request *r, struct llm
 	for (size_t i = 0; i < n; i++) {
 		struct json_object *d = json_object_array_get_idx(documents, i);
 
-		strbuf_printf(body, "%s{\"index\":%zu,\"relevance_score\":%.6f", i ? "," : "", i, 0.98 / (double)(i + 1));
+		strbuf_printf(body, "%s{\"index\":%zu,\"relevance_score\":%.6f", i ? "," : "", i,
+		              0.98 / (double)(i + 1));
 		if (json_object_get_boolean(echo)) {
 			strbuf_puts(body, ",\"document\":{\"text\":");
 			strbuf_json_string(body, json_object_get_string(d));
@@ -57,7 +60,8 @@ llmsim_judge_rerank(struct llmsim *s, const struct llmsim_request *r, struct llm
 }
 
 static void
-llmsim_judge_ocr(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep, struct strbuf *body)
+llmsim_judge_ocr(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep,
+                 struct strbuf *body)
 {
 	static const char *const need[] = {"model", "document", NULL};
 	struct json_object *root, *document, *type, *url = NULL;
@@ -71,8 +75,9 @@ llmsim_judge_ocr(struct llmsim *s, const struct llmsim_request *r, struct llmsim
 	       json_object_object_get_ex(document, json_object_get_string(type), &url) && url;
 	json_object_put(root);
 	if (!fine) {
-		llmsim_service_refuse(rep, 400, "document: type document_url or image_url and its member are needed", NULL,
-		                      body);
+		llmsim_service_refuse(rep, 400,
+		                      "document: type document_url or image_url and its member are needed",
+		                      NULL, body);
 		return;
 	}
 	llmsim_text(body,
@@ -99,16 +104,20 @@ llmsim_judge_moderation(struct llmsim *s, const struct llmsim_request *r, struct
 		n = json_object_array_length(input);
 	llmsim_text(body, "{\"id\":\"modr-%i\",\"model\":\"%s\",\"results\":[", rep->serial, rep->model);
 	for (size_t i = 0; i < n; i++) {
-		const char *text = json_object_get_string(
-			json_object_is_type(input, json_type_array) ? json_object_array_get_idx(input, i) : input);
+		const char *text = json_object_get_string(json_object_is_type(input, json_type_array)
+		                                                  ? json_object_array_get_idx(input, i)
+		                                                  : input);
 		bool bad = text && strstr(text, "kill");
 
-		strbuf_printf(body, "%s{\"flagged\":%s,\"categories\":{", i ? "," : "", bad ? "true" : "false");
+		strbuf_printf(body, "%s{\"flagged\":%s,\"categories\":{", i ? "," : "",
+		              bad ? "true" : "false");
 		for (size_t k = 0; k < HALE_COUNT(category); k++)
-			strbuf_printf(body, "%s\"%s\":%s", k ? "," : "", category[k], bad && k == 5 ? "true" : "false");
+			strbuf_printf(body, "%s\"%s\":%s", k ? "," : "", category[k],
+			              bad && k == 5 ? "true" : "false");
 		strbuf_puts(body, "},\"category_scores\":{");
 		for (size_t k = 0; k < HALE_COUNT(category); k++)
-			strbuf_printf(body, "%s\"%s\":%s", k ? "," : "", category[k], bad && k == 5 ? "0.97" : "0.0001");
+			strbuf_printf(body, "%s\"%s\":%s", k ? "," : "", category[k],
+			              bad && k == 5 ? "0.97" : "0.0001");
 		strbuf_puts(body, "}}");
 	}
 	strbuf_puts(body, "]}");

@@ -41,7 +41,8 @@ llmsim_media_says(const struct llmsim_request *r, const char *name, const char *
 }
 
 static void
-llmsim_media_image(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep, struct strbuf *body)
+llmsim_media_image(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep,
+                   struct strbuf *body)
 {
 	static const char *const generation[] = {"prompt", NULL}, *const edit[] = {"image", "prompt", NULL},
 	                         *const edit_list[] = {"image[]", "prompt", NULL}, *const variation[] = {"image", NULL};
@@ -88,7 +89,8 @@ llmsim_media_image_event(const struct llmsim_reply *rep, unsigned n, struct strb
 	bool last = n == rep->inputs;
 
 	strbuf_printf(out, "event: %s.%s\ndata: {\"type\":\"%s.%s\",\"b64_json\":\"%s\",", what,
-	              last ? "completed" : "partial_image", what, last ? "completed" : "partial_image", llmsim_png);
+	              last ? "completed" : "partial_image", what, last ? "completed" : "partial_image",
+	              llmsim_png);
 	llmsim_text(out,
 	            "\"created_at\":%u,\"size\":\"1024x1024\",\"quality\":\"high\",\"background\":\"opaque\","
 	            "\"output_format\":\"png\",",
@@ -114,7 +116,8 @@ static const struct {
 };
 
 static void
-llmsim_media_speech(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep, struct strbuf *body)
+llmsim_media_speech(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep,
+                    struct strbuf *body)
 {
 	static const char *const need[] = {"model", "input", "voice", NULL};
 	size_t want = rep->chunk_bytes ? (size_t)rep->tokens * rep->chunk_bytes : LLMSIM_AUDIO_BYTES;
@@ -135,7 +138,8 @@ llmsim_media_speech(struct llmsim *s, const struct llmsim_request *r, struct llm
 		}
 	free(format);
 	if (!rep->content_type) {
-		llmsim_service_refuse(rep, 400, "Invalid value for 'response_format'.", "response_format", body);
+		llmsim_service_refuse(rep, 400, "Invalid value for 'response_format'.", "response_format",
+		                      body);
 		return;
 	}
 	while (body->len < want)
@@ -161,7 +165,8 @@ llmsim_media_speech_event(const struct llmsim_reply *rep, unsigned n, struct str
 	for (size_t i = 0; i < sizeof(raw); i++)
 		raw[i] = (unsigned char)(n + i * 7);
 	(void)EVP_EncodeBlock(text, raw, sizeof(raw));
-	strbuf_printf(out, "data: {\"type\":\"speech.audio.delta\",\"audio\":\"%s\"}\n\n", (const char *)text);
+	strbuf_printf(out, "data: {\"type\":\"speech.audio.delta\",\"audio\":\"%s\"}\n\n",
+	              (const char *)text);
 }
 
 static void
@@ -169,7 +174,8 @@ llmsim_media_captions(const char *format, struct strbuf *body)
 {
 	bool vtt = strcmp(format, "vtt") == 0;
 
-	strbuf_puts(body, vtt ? "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\n" : "1\n00:00:00,000 --> 00:00:01,000\n");
+	strbuf_puts(body,
+	            vtt ? "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\n" : "1\n00:00:00,000 --> 00:00:01,000\n");
 	llmsim_text_fill(0, 8, 0, body);
 	strbuf_puts(body, "\n\n");
 }

@@ -54,8 +54,10 @@ llmsim_realtime_route(struct llmsim_request *r, bool azure)
 	struct llmsim_span key = llmsim_http_header(r, "sec-websocket-key");
 
 	r->model = llmsim_realtime_query(r, azure ? "deployment" : "model");
-	return llmsim_span_is(r->method, "GET") && r->model.len && (!azure || llmsim_realtime_query(r, "api-version").len) &&
-	       llmsim_realtime_has(r, "upgrade", "websocket") && llmsim_realtime_has(r, "connection", "upgrade") &&
+	return llmsim_span_is(r->method, "GET") && r->model.len &&
+	       (!azure || llmsim_realtime_query(r, "api-version").len) &&
+	       llmsim_realtime_has(r, "upgrade", "websocket") &&
+	       llmsim_realtime_has(r, "connection", "upgrade") &&
 	       llmsim_span_is(llmsim_http_header(r, "sec-websocket-version"), "13") && key.len == 24;
 }
 
@@ -118,7 +120,8 @@ static void
 llmsim_realtime_put(struct llmsim_conn *c, const char *type, const char *members)
 {
 	strbuf_clear(&c->scratch);
-	strbuf_printf(&c->scratch, "{\"type\":\"%s\",\"event_id\":\"event_%u\"%s}", type, c->session_events, members);
+	strbuf_printf(&c->scratch, "{\"type\":\"%s\",\"event_id\":\"event_%u\"%s}", type, c->session_events,
+	              members);
 	llmsim_realtime_say(c, strbuf_str(&c->scratch), c->scratch.len);
 }
 

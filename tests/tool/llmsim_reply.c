@@ -422,8 +422,10 @@ llmsim_reply_head(const struct llmsim_reply *rep, const struct llmsim_fault *f, 
 		            "anthropic-organization-id: org-llmsim\r\n",
 		            rep->serial);
 	else if (rep->api == LLMSIM_BEDROCK)
-		llmsim_text(out, "x-amzn-requestid: %i\r\n%s%s%s", rep->serial, rep->status < 400 ? "" : "x-amzn-errortype: ",
-		            rep->status < 400 ? "" : llmsim_bedrock_error_type((int)rep->status), rep->status < 400 ? "" : "\r\n");
+		llmsim_text(out, "x-amzn-requestid: %i\r\n%s%s%s", rep->serial,
+		            rep->status < 400 ? "" : "x-amzn-errortype: ",
+		            rep->status < 400 ? "" : llmsim_bedrock_error_type((int)rep->status),
+		            rep->status < 400 ? "" : "\r\n");
 	else if (rep->api != LLMSIM_GEMINI)
 		llmsim_text(out,
 		            "%s: req_%i\r\nx-ratelimit-remaining-requests: 999\r\n"

@@ -54,7 +54,8 @@ llmsim_responses_object(const struct llmsim_reply *rep, bool done, struct strbuf
 }
 
 static void
-llmsim_responses_answer(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep, struct strbuf *body)
+llmsim_responses_answer(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep,
+                        struct strbuf *body)
 {
 	static const char *const need[] = {"model", "input", NULL};
 
@@ -76,7 +77,8 @@ llmsim_responses_events(const struct llmsim_reply *rep)
 static void
 llmsim_responses_open(const char *type, unsigned n, struct strbuf *out)
 {
-	llmsim_text(out, "event: %s\ndata: {\"type\":\"%s\",\"sequence_number\":%u,", type, type, (uint64_t)n);
+	llmsim_text(out, "event: %s\ndata: {\"type\":\"%s\",\"sequence_number\":%u,", type, type,
+	            (uint64_t)n);
 }
 
 /* What an event of the one part of the one item says before its own. */
@@ -90,7 +92,8 @@ static void
 llmsim_responses_begin(const struct llmsim_reply *rep, unsigned n, struct strbuf *out)
 {
 	static const char *const type[RESPONSES_BEFORE] = {"response.created", "response.in_progress",
-	                                                   "response.output_item.added", "response.content_part.added"};
+	                                                   "response.output_item.added",
+	                                                   "response.content_part.added"};
 
 	llmsim_responses_open(type[n], n, out);
 	if (n < 2) {

@@ -61,7 +61,8 @@ llmsim_route(struct llmsim_request *r)
 			r->op = llmsim_realtime_route(r, true) ? LLMSIM_REALTIME : LLMSIM_UNKNOWN;
 			return;
 		}
-		if (r->query.p && memmem(r->query.p, r->query.len, "api-version=", 12) && llmsim_service_find(r, rest))
+		if (r->query.p && memmem(r->query.p, r->query.len, "api-version=", 12) &&
+		    llmsim_service_find(r, rest))
 			r->op = LLMSIM_SERVICE;
 		return;
 	}

@@ -30,7 +30,8 @@ llmsim_service_find(struct llmsim_request *r, struct llmsim_span rest)
 			struct llmsim_span path = e->exact ? r->path : rest;
 			size_t n = strlen(e->path);
 
-			if (e->exact != !rest.p || !llmsim_span_starts(path, e->path) || !llmsim_service_fits(r, e))
+			if (e->exact != !rest.p || !llmsim_span_starts(path, e->path) ||
+			    !llmsim_service_fits(r, e))
 				continue;
 			if (path.len > n && (!e->deep || path.p[n] != '/'))
 				continue;
@@ -117,8 +118,9 @@ llmsim_service_has(const struct llmsim_request *r, struct llmsim_reply *rep, con
 	}
 	if (!r->valid) {
 		llmsim_service_refuse(rep, 400,
-		                      r->service->form == LLMSIM_JSON ? "We could not parse the JSON body of your request."
-		                                                      : "Could not parse multipart form",
+		                      r->service->form == LLMSIM_JSON
+		                              ? "We could not parse the JSON body of your request."
+		                              : "Could not parse multipart form",
 		                      NULL, body);
 		return false;
 	}

@@ -60,7 +60,8 @@ llmsim_store_add(struct llmsim *s, const struct llmsim_request *r, bool batch, s
 	strbuf_init(&t->data, 0);
 	if (data.len)
 		strbuf_add(&t->data, data.p, data.len);
-	snprintf(t->id, sizeof(t->id), "%s%016llx", batch ? "batch_" : "file-", (unsigned long long)++s->serial);
+	snprintf(t->id, sizeof(t->id), "%s%016llx", batch ? "batch_" : "file-",
+	         (unsigned long long)++s->serial);
 	t->next = s->store;
 	s->store = t;
 	return t;
@@ -80,7 +81,8 @@ llmsim_store_find(struct llmsim *s, const struct llmsim_request *r, bool batch, 
 		id.len = (size_t)(slash - id.p);
 	}
 	for (struct llmsim_store **at = &s->store; *at; at = &(*at)->next)
-		if ((*at)->batch == batch && llmsim_span_is(id, (*at)->id) && llmsim_span_is(r->key, (*at)->key))
+		if ((*at)->batch == batch && llmsim_span_is(id, (*at)->id) &&
+		    llmsim_span_is(r->key, (*at)->key))
 			return at;
 	return NULL;
 }
@@ -122,11 +124,13 @@ llmsim_store_list(struct llmsim *s, const struct llmsim_request *r, bool batch, 
 static void
 llmsim_store_missing(struct llmsim_reply *rep, bool batch, struct strbuf *body)
 {
-	llmsim_service_refuse(rep, 404, batch ? "No batch found with that id." : "No such File object.", NULL, body);
+	llmsim_service_refuse(rep, 404, batch ? "No batch found with that id." : "No such File object.", NULL,
+	                      body);
 }
 
 static void
-llmsim_store_upload(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep, struct strbuf *body)
+llmsim_store_upload(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep,
+                    struct strbuf *body)
 {
 	static const char *const need[] = {"purpose", "file", NULL};
 	struct llmsim_part part[LLMSIM_PARTS_MAX];
@@ -143,13 +147,15 @@ llmsim_store_upload(struct llmsim *s, const struct llmsim_request *r, struct llm
 			file = i;
 	t = n > 0 && part[file].filename.p ? llmsim_store_add(s, r, false, part[file].data) : NULL;
 	if (!t) {
-		llmsim_service_refuse(rep, 400, "The file has no name, or there is no room for it.", NULL, body);
+		llmsim_service_refuse(rep, 400, "The file has no name, or there is no room for it.", NULL,
+		                      body);
 		return;
 	}
 	purpose = llmsim_service_text(r, "purpose");
 	strbuf_init(&json, 0);
-	strbuf_printf(&json, "{\"id\":\"%s\",\"object\":\"file\",\"bytes\":%zu,\"created_at\":%llu,\"filename\":", t->id,
-	              t->data.len, (unsigned long long)rep->created);
+	strbuf_printf(&json,
+	              "{\"id\":\"%s\",\"object\":\"file\",\"bytes\":%zu,\"created_at\":%llu,\"filename\":",
+	              t->id, t->data.len, (unsigned long long)rep->created);
 	strbuf_json_stringn(&json, part[file].filename.p, part[file].filename.len);
 	strbuf_puts(&json, ",\"purpose\":");
 	strbuf_json_string(&json, purpose);
@@ -160,7 +166,8 @@ llmsim_store_upload(struct llmsim *s, const struct llmsim_request *r, struct llm
 }
 
 static void
-llmsim_store_files(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep, struct strbuf *body)
+llmsim_store_files(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep,
+                   struct strbuf *body)
 {
 	bool get = llmsim_span_is(r->method, "GET") || llmsim_span_is(r->method, "HEAD");
 	struct llmsim_store **at, *t;
@@ -193,7 +200,8 @@ llmsim_store_files(struct llmsim *s, const struct llmsim_request *r, struct llms
 }
 
 static void
-llmsim_store_batch_json(struct llmsim_store *t, const char *status, uint64_t now, const struct llmsim_request *r)
+llmsim_store_batch_json(struct llmsim_store *t, const char *status, uint64_t now,
+                        const struct llmsim_request *r)
 {
 	char *endpoint = llmsim_service_text(r, "endpoint"), *input = llmsim_service_text(r, "input_file_id");
 	struct strbuf json;
@@ -214,7 +222,8 @@ llmsim_store_batch_json(struct llmsim_store *t, const char *status, uint64_t now
 }
 
 static void
-llmsim_store_create(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep, struct strbuf *body)
+llmsim_store_create(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep,
+                    struct strbuf *body)
 {
 	static const char *const need[] = {"input_file_id", "endpoint", "completion_window", NULL};
 	struct llmsim_store *t;
@@ -242,7 +251,8 @@ llmsim_store_cancel(struct llmsim_store *t)
 }
 
 static void
-llmsim_store_batches(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep, struct strbuf *body)
+llmsim_store_batches(struct llmsim *s, const struct llmsim_request *r, struct llmsim_reply *rep,
+                     struct strbuf *body)
 {
 	bool get = llmsim_span_is(r->method, "GET") || llmsim_span_is(r->method, "HEAD");
 	struct llmsim_store **at;
