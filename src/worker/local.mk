@@ -15,6 +15,7 @@ src_libworker_a_SOURCES = \
 	src/worker/worker_http_strict.c \
 	src/worker/worker_pass.c \
 	src/worker/worker_passthrough.c \
+	src/worker/worker_passthrough_read.c \
 	src/worker/worker_proxy.c \
 	src/worker/worker_realtime.c \
 	src/worker/worker_rounds.c \
@@ -32,6 +33,7 @@ noinst_HEADERS += \
 	src/worker/worker_http_conn.h \
 	src/worker/worker_http_strict.h \
 	src/worker/worker_passthrough.h \
+	src/worker/worker_passthrough_int.h \
 	src/worker/worker_proxy.h \
 	src/worker/worker_proxy_int.h \
 	src/worker/worker_realtime.h \

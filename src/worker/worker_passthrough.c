@@ -20,9 +20,7 @@
 #include "hale/conf.h"
 #include "hale/deployment.h"
 #include "hale/err.h"
-#include "hale/json_scan.h"
 #include "hale/log.h"
-#include "hale/multipart.h"
 #include "hale/outcome.h"
 #include "hale/provider.h"
 #include "hale/strbuf.h"
@@ -31,38 +29,12 @@
 #include "worker_answer.h"
 #include "worker_choose.h"
 #include "worker_http.h"
+#include "worker_passthrough_int.h"
 
 #define PASSTHROUGH_ID_MAX 256
-#define PASSTHROUGH_MODEL_MAX 1024
 #define PASSTHROUGH_ERROR_MAX (64u << 10)
-#define PASSTHROUGH_HEADERS_MAX 16
-#define PASSTHROUGH_CUTS 2
 
 #define BIT(method) (1u << (method))
-
-struct passthrough {
-	struct worker_task task; /* first: worker.running points at it */
-	struct worker *w;
-	struct http_req *r;
-	struct arena *arena;
-	struct passthrough_target target;
-	const struct deployment *d;
-	struct upstream_call *call;
-	const char *model; /* what the request names; NULL: nothing */
-	const char *body;
-	size_t body_len;
-	struct json_span cut[PASSTHROUGH_CUTS]; /* of the body, in order */
-	unsigned ncut;
-	/* the answer */
-	int status;
-	int64_t length;
-	const char *content_type;
-	struct http_header pass[PASSTHROUGH_HEADERS_MAX];
-	unsigned npass;
-	struct strbuf error; /* the body of one that is no 2xx */
-	bool begun, paused;
-	char call_id[37];
-};
 
 /* Length of the id at s; 0: none, or one that we do not pass on. */
 static size_t
@@ -127,8 +99,7 @@ worker_passthrough_headers(struct passthrough *p)
 		http_reply_header(p->r, p->pass[i].name, p->pass[i].value);
 }
 
-/* A proper answer of the gateway itself; frees p. */
-static void
+void
 worker_passthrough_refuse(struct passthrough *p, int status, const char *message, const char *param,
                           const char *code)
 {
@@ -195,8 +166,7 @@ worker_passthrough_failed(struct passthrough *p, const struct upstream_result *r
 	worker_passthrough_refuse(p, r->error == UPSTREAM_ETIMEOUT ? 504 : 502, message, NULL, code);
 }
 
-/* ---- the answer
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the answer ---- */
 
 static bool
 worker_passthrough_passes(const char *name)
@@ -293,130 +263,7 @@ static const struct upstream_ops worker_passthrough_ops = {
 	.end = worker_passthrough_end_cb,
 };
 
-/* ---- the request
- * --------------------------------------------------------------------------------------------- */
-
-/* The first name of a list with commas, without the space around it. */
-static const char *
-worker_passthrough_first(struct passthrough *p, const char *list)
-{
-	size_t n;
-
-	list += strspn(list, " \t");
-	n = strcspn(list, ",");
-	while (n && strchr(" \t", list[n - 1]))
-		n--;
-	return n && n <= PASSTHROUGH_MODEL_MAX ? arena_strndup(p->arena, list, n) : NULL;
-}
-
-static void
-worker_passthrough_name(struct passthrough *p, const char *text)
-{
-	if (p->model == NULL && text)
-		p->model = worker_passthrough_first(p, text);
-}
-
-/* Cuts a member with its comma out of an object; value is its value. A name in escapes stays. */
-static void
-worker_passthrough_cut_member(struct passthrough *p, struct json_span value)
-{
-	static const char name[] = "\"model\"";
-	const char *s = p->body, *from = s + value.start, *to = s + value.start + value.len, *end = s + p->body_len;
-	const char *comma;
-
-	do
-		from--;
-	while (strchr(" \t\r\n:", *from));
-	from -= sizeof(name) - 2;
-	if (memcmp(from, name, sizeof(name) - 1) != 0)
-		return;
-	while (to < end && strchr(" \t\r\n", *to))
-		to++;
-	for (comma = from - 1; strchr(" \t\r\n", *comma); comma--)
-		continue;
-	if (*to == ',')
-		to++;
-	else if (*comma == ',')
-		from = comma;
-	p->cut[p->ncut++] = (struct json_span){(size_t)(from - s), (size_t)(to - from)};
-}
-
-/* A new batch, as JSON. false: answered, p is gone. */
-static bool
-worker_passthrough_read_json(struct passthrough *p)
-{
-	struct json_want want = {.key = "model", .any_case = true};
-	char message[160], *model;
-	const char *why;
-	size_t at;
-
-	if (json_members(p->body, p->body_len, p->w->conf->limits.json_depth_max, &want, 1, &why, &at) != 0) {
-		snprintf(message, sizeof(message), "The request body is not valid JSON: %s at byte %zu.", why,
-		         at);
-		worker_passthrough_refuse(p, 400, message, NULL, "invalid_json");
-		return false;
-	}
-	if (want.value.len == 0)
-		return true;
-	model = arena_alloc(p->arena, want.value.len + 1);
-	if (p->body[want.value.start] != '"' ||
-	    json_unescape(p->body + want.value.start, want.value.len, model, want.value.len + 1) != 0) {
-		worker_passthrough_refuse(p, 400, "Invalid parameter: 'model' must be a string.", "model",
-		                          "invalid_type");
-		return false;
-	}
-	worker_passthrough_name(p, model);
-	worker_passthrough_cut_member(p, want.value);
-	return true;
-}
-
-/* A new file, as a form. false: answered, p is gone. */
-static bool
-worker_passthrough_read_form(struct passthrough *p, const char *content_type)
-{
-	struct multipart_want want[PASSTHROUGH_CUTS] = {{.name = "model"}, {.name = "target_model_names"}};
-	char message[160];
-	const char *why;
-	size_t at;
-
-	if (multipart_scan(content_type, p->body, p->body_len, want, HALE_COUNT(want), &why, &at) != 0) {
-		snprintf(message, sizeof(message), "The request body is not a valid form: %s (byte %zu).",
-		         why, at);
-		worker_passthrough_refuse(p, 400, message, NULL, "invalid_form");
-		return false;
-	}
-	for (size_t i = 0; i < HALE_COUNT(want); i++) {
-		if (want[i].count == 0)
-			continue;
-		worker_passthrough_name(p, arena_strndup(p->arena, p->body + want[i].start, want[i].len));
-		p->cut[p->ncut++] = (struct json_span){want[i].part_start, want[i].part_len};
-	}
-	if (p->ncut == 2 && p->cut[0].start > p->cut[1].start) {
-		struct json_span first = p->cut[1];
-
-		p->cut[1] = p->cut[0];
-		p->cut[0] = first;
-	}
-	return true;
-}
-
-/* What names the deployment: query, header, body. false: answered, p is gone. */
-static bool
-worker_passthrough_read(struct passthrough *p)
-{
-	const char *content_type = http_req_header(p->r, "content-type");
-
-	worker_passthrough_name(p, http_req_query(p->r, "model"));
-	worker_passthrough_name(p, http_req_query(p->r, "target_model_names"));
-	worker_passthrough_name(p, http_req_header(p->r, "x-litellm-model"));
-	worker_passthrough_name(p, http_req_header(p->r, "x-hale-model"));
-	p->body = http_req_body(p->r, &p->body_len);
-	if (http_req_method(p->r) != HTTP_POST ||
-	    strcmp(p->target.rest, p->target.batch ? "/batches" : "/files") != 0)
-		return true;
-	return p->target.batch ? worker_passthrough_read_json(p)
-	                       : worker_passthrough_read_form(p, content_type);
-}
+/* ---- the request ---- */
 
 static bool
 worker_passthrough_serves(const struct deployment *d)
