@@ -62,7 +62,8 @@ cli_load(const struct cli_options *o, struct errlist *errs, int *code)
 uint32_t
 cli_select(const struct cli_options *o, const struct conf *c, uint32_t **out)
 {
-	const struct conf_group *g = o->model ? conf_group_find(c, o->model) : NULL;
+	const char *alias = o->model ? conf_alias_find(c, o->model) : NULL, *model = alias ? alias : o->model;
+	const struct conf_group *g = model ? conf_group_find(c, model) : NULL;
 	uint32_t n = 0;
 
 	*out = xcalloc(c->ndeployment + 1, sizeof(**out));
@@ -71,7 +72,7 @@ cli_select(const struct cli_options *o, const struct conf *c, uint32_t **out)
 
 		if (o->id ? strcmp(d->id, o->id) == 0
 		    : g   ? &c->group[d->group] == g
-		          : !o->model || strcmp(d->model, o->model) == 0)
+		          : !model || strcmp(d->model, model) == 0)
 			(*out)[n++] = i;
 	}
 	if (n == 0 && (o->model || o->id))

@@ -71,6 +71,8 @@ worker_render_scope(const struct conf *c, const char *model, const char *model_i
 	}
 	if (model == NULL)
 		return 0;
+	if (conf_alias_find(c, model))
+		model = conf_alias_find(c, model);
 	g = conf_group_find(c, model);
 	if (g) {
 		out->scope = IPC_SCOPE_GROUP;

@@ -23,7 +23,8 @@ struct render_scope {
 	bool targeted; /* ?model= or ?model_id= was given: 503 when nothing in it is healthy */
 };
 
-/* From the query (either may be NULL; model_id wins). model: a group's name, else litellm_params.model.
+/* From the query (either may be NULL; model_id wins). model: a group's name or
+ * alias, else litellm_params.model.
  * 0; HALE_ENOENT: no deployment has this id (404, worker_render_no_model_id()). */
 int worker_render_scope(const struct conf *c, const char *model, const char *model_id, struct render_scope *out)
 	HALE_MUST_USE;

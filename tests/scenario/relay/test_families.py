@@ -149,6 +149,12 @@ def test_alias_and_id(hale, sim, provider):
     assert len(bodies) == 4 and len(set(bodies)) == 1
 
 
+def test_health_knows_aliases(hale, sim):
+    daemon = gate(hale, [of("openai", sim)], model_group_alias={"other": "g"})
+    answer = daemon.get("/health?model=other", headers={"Authorization": "Bearer sk-admin"})
+    assert (answer.status_code, answer.json()["healthy_count"]) == (200, 1), answer.text
+
+
 def test_what_an_alias_may_stand_for(hale, sim):
     """It is stronger than a group of its name, is no alias of an alias, and may be a name that only a wildcard has."""
     daemon = gate(hale, [of("openai", sim), of("anthropic", sim, group="loser"), of("groq", sim, group="fast/*", model="*")],
