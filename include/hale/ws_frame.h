@@ -26,8 +26,6 @@ void ws_frame_key(const unsigned char nonce[16], char out[WS_FRAME_KEY_BYTES]);
 /* Sixteen bytes in base64. */
 bool ws_frame_key_is_valid(const char *key);
 void ws_frame_accept(const char *key, char out[WS_FRAME_ACCEPT_BYTES]);
-/* Does a header value that is a list ("keep-alive, Upgrade") hold this token, any case? */
-bool ws_frame_list_has(const char *list, const char *token);
 
 /* ---- frames ---- */
 

@@ -43,6 +43,7 @@ src_libshared_a_SOURCES = \
 	src/shared/htable.c \
 	src/shared/htable_master.c \
 	src/shared/htable_writer.c \
+	src/shared/http_list.c \
 	src/shared/identity.c \
 	src/shared/json_hex.h \
 	src/shared/json_scan.c \
@@ -112,6 +113,7 @@ noinst_HEADERS += \
 	include/hale/htable.h \
 	include/hale/htable_master.h \
 	include/hale/htable_writer.h \
+	include/hale/http_list.h \
 	include/hale/identity.h \
 	include/hale/ipc.h \
 	include/hale/json_scan.h \

@@ -27,6 +27,7 @@
 
 #include "hale/arena.h"
 #include "hale/clock.h"
+#include "hale/http_list.h"
 #include "hale/log.h"
 #include "hale/strbuf.h"
 #include "hale/ws_frame.h"
@@ -173,7 +174,7 @@ tunnel_objection(const struct tunnel *t)
 
 	ws_frame_accept(t->key, want);
 	if (!upgrade || strcasecmp(upgrade, "websocket") != 0 || !connection ||
-	    !ws_frame_list_has(connection, "upgrade"))
+	    !http_list_has(connection, "upgrade"))
 		return "the answer does not upgrade to WebSocket";
 	if (!accept || strcmp(accept, want) != 0)
 		return "Sec-WebSocket-Accept is wrong";

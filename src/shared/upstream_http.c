@@ -12,6 +12,8 @@
 
 #include <strings.h>
 
+#include "hale/http_list.h"
+
 #define UPSTREAM_HTTP_INTERIM_MAX 64
 #define UPSTREAM_HTTP_SIZE_LINE_MAX 1024
 #define UPSTREAM_HTTP_SIZE_DIGITS_MAX 15
@@ -88,24 +90,6 @@ upstream_http_status(struct upstream_http *p, const char *s, const char *end)
 	return p->status >= 100;
 }
 
-/* Is `word` one of the comma-separated members of list? */
-static bool
-upstream_http_list_has(const char *list, const char *word)
-{
-	size_t n = strlen(word);
-
-	while (*list) {
-		size_t len;
-
-		list += strspn(list, " \t,");
-		len = strcspn(list, " \t,");
-		if (len == n && strncasecmp(list, word, n) == 0)
-			return true;
-		list += len;
-	}
-	return false;
-}
-
 static const char *
 upstream_http_length(struct upstream_http *p, const char *value)
 {
@@ -134,7 +118,7 @@ upstream_http_framing(struct upstream_http *p, const char *name, size_t len, con
 			return "unknown transfer coding in the answer";
 		p->chunked = true;
 	} else if (len == 10 && strcasecmp(name, "Connection") == 0) {
-		if (upstream_http_list_has(value, "close"))
+		if (http_list_has(value, "close"))
 			p->keep_alive = false;
 	}
 	return NULL;

@@ -9,7 +9,6 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/evp.h>
 #include <openssl/sha.h>
-#include <strings.h>
 
 #include "hale/err.h"
 
@@ -42,23 +41,6 @@ ws_frame_accept(const char *key, char out[WS_FRAME_ACCEPT_BYTES])
 	SHA1_Update(&c, WS_FRAME_GUID, sizeof(WS_FRAME_GUID) - 1);
 	SHA1_Final(digest, &c);
 	EVP_EncodeBlock((unsigned char *)out, digest, sizeof(digest));
-}
-
-bool
-ws_frame_list_has(const char *list, const char *token)
-{
-	size_t n = strlen(token);
-
-	while (*list) {
-		size_t len;
-
-		list += strspn(list, " \t,");
-		len = strcspn(list, " \t,");
-		if (len == n && strncasecmp(list, token, n) == 0)
-			return true;
-		list += len;
-	}
-	return false;
 }
 
 /* ---- frames ---- */

@@ -11,6 +11,8 @@
 
 #include <strings.h>
 
+#include "hale/http_list.h"
+
 static const struct http_fault_info http_faults[HTTP_FAULT_COUNT] = {
 	[HTTP_FINE] = {200, "", ""},
 	[HTTP_BAD_LINE] = {400, "bad_request_line", "The request line is malformed"},
@@ -258,23 +260,6 @@ http_parse_length(const char *v, uint64_t max, uint64_t *out)
 	return n > max ? HTTP_BODY_TOO_LARGE : HTTP_FINE;
 }
 
-static bool
-http_has_token(const char *list, const char *token)
-{
-	size_t n = strlen(token);
-
-	while (*list) {
-		size_t len;
-
-		list += strspn(list, " \t,");
-		len = strcspn(list, " \t,");
-		if (len == n && strncasecmp(list, token, n) == 0)
-			return true;
-		list += len;
-	}
-	return false;
-}
-
 /* What the fields say about framing and the connection. */
 struct http_seen {
 	unsigned host, length, coding;
@@ -298,8 +283,8 @@ http_note_field(const struct http_field *f, const struct http_bounds *b, struct 
 		break;
 	case 10:
 		if (strcasecmp(f->name, "connection") == 0) {
-			out->close |= http_has_token(f->value, "close");
-			seen->keep_alive |= http_has_token(f->value, "keep-alive");
+			out->close |= http_list_has(f->value, "close");
+			seen->keep_alive |= http_list_has(f->value, "keep-alive");
 		}
 		break;
 	case 14:

@@ -22,6 +22,7 @@
 #include "hale/clock.h"
 #include "hale/conf.h"
 #include "hale/deployment.h"
+#include "hale/http_list.h"
 #include "hale/log.h"
 #include "hale/outcome.h"
 #include "hale/redact.h"
@@ -200,8 +201,8 @@ worker_realtime_check(struct http_req *r)
 	size_t body;
 
 	(void)http_req_body(r, &body);
-	if (http_req_method(r) != HTTP_GET || !upgrade || !ws_frame_list_has(upgrade, "websocket") || !connection ||
-	    !ws_frame_list_has(connection, "upgrade") || !version || strcmp(version, "13") != 0) {
+	if (http_req_method(r) != HTTP_GET || !upgrade || !http_list_has(upgrade, "websocket") || !connection ||
+	    !http_list_has(connection, "upgrade") || !version || strcmp(version, "13") != 0) {
 		http_reply_header(r, "Upgrade", "websocket");
 		http_reply_header(r, "Sec-WebSocket-Version", "13");
 		worker_realtime_error(r, 426, "This path speaks WebSocket: an upgrade with Sec-WebSocket-Version 13 is needed.",
@@ -561,8 +562,8 @@ worker_realtime_get(struct worker *w, struct http_req *r, bool admin)
 	s->protocols = http_req_header(r, "sec-websocket-protocol");
 	s->protocols = s->protocols ? arena_strdup(a, s->protocols) : NULL;
 	s->extensions = http_req_header(r, "sec-websocket-extensions");
-	s->beta = (beta && ws_frame_list_has(beta, "realtime=v1")) ||
-	          (s->protocols && ws_frame_list_has(s->protocols, REALTIME_BETA_PROTOCOL));
+	s->beta = (beta && http_list_has(beta, "realtime=v1")) ||
+	          (s->protocols && http_list_has(s->protocols, REALTIME_BETA_PROTOCOL));
 	strbuf_init(&s->trail, 1024);
 	worker_call_id(w, s->call_id);
 	s->task.end = worker_realtime_end;

@@ -13,6 +13,7 @@
 
 #include <event2/event.h>
 
+#include "hale/http_list.h"
 #include "hale/ws_frame.h"
 
 #define REALTIME_OUT_HIGH (256u << 10)
@@ -45,7 +46,7 @@ llmsim_realtime_has(const struct llmsim_request *r, const char *header, const ch
 		return false;
 	memcpy(text, v.p, v.len);
 	text[v.len] = '\0';
-	return ws_frame_list_has(text, token);
+	return http_list_has(text, token);
 }
 
 bool

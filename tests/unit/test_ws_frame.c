@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "hale/err.h"
+#include "hale/http_list.h"
 #include "hale/ws_frame.h"
 
 static void
@@ -26,11 +27,11 @@ test_handshake(void **state)
 	assert_false(ws_frame_key_is_valid("dGhlIHNhbXBsZSBub25jZQ"));
 	assert_false(ws_frame_key_is_valid("dGhlIHNhbXBsZSBub25jZ==="));
 	assert_false(ws_frame_key_is_valid("dGhlIHNhbXBsZSBub25jZQ== "));
-	assert_true(ws_frame_list_has("keep-alive, Upgrade", "upgrade"));
-	assert_true(ws_frame_list_has("UPGRADE", "upgrade"));
-	assert_true(ws_frame_list_has(" ,\tupgrade,", "upgrade"));
-	assert_false(ws_frame_list_has("upgrades, not-upgrade", "upgrade"));
-	assert_false(ws_frame_list_has("", "upgrade"));
+	assert_true(http_list_has("keep-alive, Upgrade", "upgrade"));
+	assert_true(http_list_has("UPGRADE", "upgrade"));
+	assert_true(http_list_has(" ,\tupgrade,", "upgrade"));
+	assert_false(http_list_has("upgrades, not-upgrade", "upgrade"));
+	assert_false(http_list_has("", "upgrade"));
 }
 
 static int
