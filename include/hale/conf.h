@@ -148,6 +148,8 @@ void conf_log_summary(const struct conf *c);
 
 /* environment_variables of the file first, then the process environment. NULL when unset. Pure. */
 const char *conf_env(const struct conf *c, const char *name);
+/* Is this model group one of background_health_check_model_groups, or is there no such list? Pure. */
+bool conf_is_background_group(const struct conf *c, const char *name);
 /* Is d probed in the background: switched on, not disabled, in a group that is? Pure. */
 bool conf_is_background(const struct conf *c, const struct deployment *d);
 /* Exact group name, NULL when there is none. */

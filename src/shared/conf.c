@@ -46,18 +46,22 @@ conf_env(const struct conf *c, const char *name)
 }
 
 bool
-conf_is_background(const struct conf *c, const struct deployment *d)
+conf_is_background_group(const struct conf *c, const char *name)
 {
 	const char *const *g = c->general.background_groups;
 
-	if (!c->general.background_health_checks || d->probe.disabled)
-		return false;
 	if (!g)
 		return true;
 	for (; *g; g++)
-		if (strcmp(*g, d->model_name) == 0)
+		if (strcmp(*g, name) == 0)
 			return true;
 	return false;
+}
+
+bool
+conf_is_background(const struct conf *c, const struct deployment *d)
+{
+	return c->general.background_health_checks && !d->probe.disabled && conf_is_background_group(c, d->model_name);
 }
 
 const struct conf_group *

@@ -59,6 +59,7 @@ worker_render_scope(const struct conf *c, const char *model, const char *model_i
 {
 	const struct deployment *d;
 	const struct conf_group *g;
+	const char *alias;
 
 	*out = (struct render_scope){.scope = IPC_SCOPE_ALL, .targeted = model_id != NULL || model != NULL};
 	if (model_id) {
@@ -71,8 +72,8 @@ worker_render_scope(const struct conf *c, const char *model, const char *model_i
 	}
 	if (model == NULL)
 		return 0;
-	if (conf_alias_find(c, model))
-		model = conf_alias_find(c, model);
+	alias = conf_alias_find(c, model);
+	model = alias ? alias : model;
 	g = conf_group_find(c, model);
 	if (g) {
 		out->scope = IPC_SCOPE_GROUP;
@@ -109,12 +110,7 @@ render_covers(const struct conf *c, const struct deployment *d)
 
 	if (d->probe.disabled && (g->background_health_checks || g->health_check_skip_disabled_background_models))
 		return false;
-	if (!g->background_health_checks || g->background_groups == NULL)
-		return true;
-	for (const char *const *name = g->background_groups; *name; name++)
-		if (strcmp(*name, d->model_name) == 0)
-			return true;
-	return false;
+	return !g->background_health_checks || conf_is_background_group(c, d->model_name);
 }
 
 static bool

@@ -44,24 +44,11 @@ worker_route_filter_on(const struct conf *c)
 }
 
 static bool
-worker_route_group_filtered(const struct conf *c, uint32_t group)
-{
-	const char *const *g = c->general.background_groups;
-
-	if (g == NULL)
-		return true;
-	for (; *g; g++)
-		if (strcmp(*g, c->group[group].name) == 0)
-			return true;
-	return false;
-}
-
-static bool
 worker_route_view_is_down(const struct conf *c, uint32_t group, const struct htable_view *v, uint64_t now_ns)
 {
 	return v->state == HEALTH_DOWN &&
 	       !htable_is_stale(v, now_ns, c->general.health_check_staleness_s * NS_PER_SEC) &&
-	       worker_route_group_filtered(c, group);
+	       conf_is_background_group(c, c->group[group].name);
 }
 
 static bool
