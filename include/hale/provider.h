@@ -134,6 +134,8 @@ provider_serves(const struct provider *p, enum mode m)
 	return m == MODE_MESSAGES && p->op[MODE_CHAT] ? MODE_CHAT : MODE_NONE;
 }
 
+/* Is there a body to send? Lists and upgrades are a GET without one. Pure. */
+bool provider_op_has_body(const struct provider_op *op);
 /* By prefix; NULL when unknown. */
 const struct provider *provider_find(const char *name, size_t len);
 /* Rows in table order, NULL after the last. */

@@ -268,7 +268,7 @@ probe_body_write(struct probe_build *b, const char **why)
 	struct strbuf body;
 	int rc = 0;
 
-	if (out->op->form == OP_LIST || out->op->form == OP_WEBSOCKET)
+	if (!provider_op_has_body(out->op))
 		return 0;
 	strbuf_init(&body, 0);
 	if (form) {

@@ -248,6 +248,12 @@ provider_at(unsigned i)
 	return i < HALE_COUNT(provider_table) ? &provider_table[i] : NULL;
 }
 
+bool
+provider_op_has_body(const struct provider_op *op)
+{
+	return op->form != OP_LIST && op->form != OP_WEBSOCKET;
+}
+
 const struct provider *
 provider_find(const char *name, size_t len)
 {

@@ -130,7 +130,7 @@ provider_azure_endpoint(struct arena *a, const struct provider_op *op, const str
 	if (rc)
 		return rc;
 	*out = (struct endpoint){
-		.method = op->form == OP_LIST || op->form == OP_WEBSOCKET ? "GET" : "POST",
+		.method = provider_op_has_body(op) ? "POST" : "GET",
 		.url = op->form == OP_WEBSOCKET ? provider_azure_realtime(a, d, &base, model, op)
 		                                : provider_azure_url(a, d, &base, model, op),
 	};

@@ -21,7 +21,7 @@ provider_openai_endpoint(struct arena *a, const struct provider_op *op, const st
 	if (op->form == OP_WEBSOCKET && !provider_endpoint_has(&base, "model"))
 		query = arena_printf(a, "model=%s", provider_endpoint_encode(a, model));
 	*out = (struct endpoint){
-		.method = op->form == OP_LIST || op->form == OP_WEBSOCKET ? "GET" : "POST",
+		.method = provider_op_has_body(op) ? "POST" : "GET",
 		.url = provider_endpoint_url(a, &base, op->path, query),
 	};
 	if (d->api_key)

@@ -5,7 +5,7 @@
 
 #include "hale/ws_frame.h"
 
-/* As in auth.c: SHA1() of OpenSSL 3 looks its algorithm up for every call. */
+/* SHA1() of OpenSSL 3 looks its algorithm up for every call; the functions below it are the same without that. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/evp.h>
 #include <openssl/sha.h>
